@@ -1,0 +1,180 @@
+import type { Readable, Writable } from 'node:stream';
+import type { Timers } from './deadlines.ts';
+import { HostError } from './errors.ts';
+import { createFramer, encodeLine, type Frame, type FrameRule } from './framing.ts';
+import { createIncoming, type HandleRequest } from './incoming.ts';
+import { classifyMessage, type MessageId, type MessageRule } from './message.ts';
+import { createOutgoing, type RequestOptions } from './outgoing.ts';
+import { wireLimits } from './version.ts';
+
+export type PeerRule =
+  | FrameRule
+  | MessageRule
+  | 'duplicate-id'
+  | 'unknown-answer'
+  | 'request-without-id'
+  | 'in-flight-exceeded'
+  | 'write-stalled';
+
+export type PeerOptions = {
+  input: Readable;
+  output: Writable;
+  timers: Timers;
+  handle: HandleRequest;
+  onStray(text: string): void;
+  /** The other end broke a rule: nothing more is read or sent. */
+  onViolation(rule: PeerRule, detail: string): void;
+  onEnd?(): void;
+  /** Only the supervisor has one: it may stop reading a child that does not read it. A child always reads, so both cannot wait for each other. */
+  stalledAfterMs?: number;
+  messagesPerTurn?: number;
+};
+
+export type PeerCounters = { received: number; sent: number; lateAnswers: number; ignoredNotifications: number; refusedInFlight: number };
+
+const messagesPerTurnDefault = 256; // of one child, before the event loop turns to the others
+
+/**
+ * JSON-RPC 2.0 both ways over two streams, on json-rpc-2.0's client and server: caps on calls in flight, a deadline on each, cancellation,
+ * progress, and backpressure by not reading. Used by both ends; only the supervisor passes `stalledAfterMs`.
+ */
+export function createPeer(options: PeerOptions) {
+  const { input, output, timers } = options;
+  const framer = createFramer();
+  const counters: PeerCounters = { received: 0, sent: 0, lateAnswers: 0, ignoredNotifications: 0, refusedInFlight: 0 };
+  let lines: string[] = [];
+  let closed = false;
+  let reading: Iterator<Frame> | null = null;
+  let stalled: { cancel(): void } | null = null;
+  let turnScheduled = false;
+
+  function send(message: unknown): boolean {
+    if (closed) return false;
+    const line = encodeLine(message);
+    if (line === null) return false;
+    if (lines.length === 0) process.nextTick(flush); // after all promises of this turn: one write carries all their answers
+    lines.push(line);
+    counters.sent++;
+    return true;
+  }
+
+  function flush(): void {
+    if (lines.length === 0 || closed) return;
+    const text = lines.length === 1 ? (lines[0] ?? '') : lines.join('');
+    lines = [];
+    output.write(text);
+    if (options.stalledAfterMs !== undefined && output.writableLength > wireLimits.unsentBytes && !stalled) {
+      stalled = timers.timer(options.stalledAfterMs, () => violate('write-stalled', 'the other end did not read for too long'));
+      output.once('drain', () => {
+        stalled?.cancel();
+        stalled = null;
+        proceed();
+      });
+    }
+  }
+
+  const incoming = createIncoming({
+    handle: options.handle,
+    counters,
+    send,
+    onExceeded: () =>
+      violate('in-flight-exceeded', `over ${wireLimits.inFlight} requests in flight, ${wireLimits.rateLimitedInARow} times in a row`),
+  });
+  const outgoing = createOutgoing({ timers, counters, send });
+
+  function violate(rule: PeerRule, detail: string): void {
+    if (closed) return;
+    close(new HostError('plugin-crashed', `the other end broke the protocol: ${rule}`, { rule }));
+    options.onViolation(rule, detail);
+  }
+
+  function receive(frame: Frame): void {
+    if (frame.kind === 'stray') return options.onStray(frame.text);
+    if (frame.kind === 'violation') return violate(frame.rule, frame.detail);
+    counters.received++;
+    const message = classifyMessage(frame.value);
+    switch (message.kind) {
+      case 'violation':
+        return violate(message.rule, message.detail);
+      case 'request':
+        if (!incoming.accept(message.id, message.method, message.params)) violate('duplicate-id', 'an id is in flight twice');
+        return;
+      case 'response':
+        if (!outgoing.settle(message.id, message.value)) violate('unknown-answer', 'an answer to an id that was never issued');
+        return;
+      case 'notification':
+        return notice(message.method, message.params);
+    }
+  }
+
+  function notice(method: string, params: unknown): void {
+    const { id, value } = (typeof params === 'object' && params !== null ? params : {}) as { id?: MessageId; value?: unknown };
+    if (method === '$/cancelRequest') incoming.cancel(id);
+    else if (method === '$/progress') outgoing.progress(id, value);
+    else if (method.startsWith('$/')) counters.ignoredNotifications++;
+    else violate('request-without-id', 'a request must have an id');
+  }
+
+  /** Works off the frames at hand until none is left, this turn's share is used up, or the other end must first read what it was sent. */
+  function proceed(): void {
+    if (!reading || turnScheduled) return;
+    let share = options.messagesPerTurn ?? messagesPerTurnDefault;
+    while (!closed && stalled === null) {
+      if (share-- === 0) {
+        turnScheduled = true;
+        setImmediate(() => {
+          turnScheduled = false;
+          proceed();
+        });
+        return;
+      }
+      const next = reading.next();
+      if (next.done) {
+        reading = null;
+        input.resume();
+        return;
+      }
+      receive(next.value);
+    }
+  }
+
+  input.on('data', (chunk: Buffer) => {
+    if (closed) return;
+    input.pause();
+    reading = framer.push(chunk);
+    proceed();
+  });
+  input.on('end', () => {
+    const last = closed ? null : framer.end();
+    if (last) receive(last);
+    options.onEnd?.();
+  });
+  const ignore = () => {}; // a broken pipe shows as the child's exit, which says more
+  input.on('error', ignore);
+  output.on('error', ignore);
+
+  function close(reason: HostError): void {
+    if (closed) return;
+    flush();
+    closed = true;
+    lines = [];
+    reading = null;
+    stalled?.cancel();
+    stalled = null;
+    outgoing.close(reason);
+    incoming.close(reason);
+    input.resume(); // what still comes is thrown away, so that the other end is not blocked in a write while it is stopped
+  }
+
+  return {
+    /** Resolves with the answer; rejects with a HostError (the other end's, or `deadline-exceeded`, `cancelled`, `rate-limited`, `payload-too-large`). */
+    request: (method: string, params: unknown, request: RequestOptions): Promise<unknown> => outgoing.request(method, params, request),
+    notify: (method: string, params: unknown): void => void send({ jsonrpc: '2.0', method, params }),
+    close,
+    inFlight: () => ({ incoming: incoming.size(), outgoing: outgoing.size() }),
+    heldBytes: () => framer.heldBytes(),
+    counters: (): PeerCounters => ({ ...counters }),
+  };
+}
+
+export type Peer = ReturnType<typeof createPeer>;

@@ -1,0 +1,118 @@
+import { wireLimits } from './version.ts';
+
+export type JsonRule =
+  | 'invalid-utf8'
+  | 'byte-order-mark'
+  | 'nul-byte'
+  | 'too-deep'
+  | 'invalid-json'
+  | 'duplicate-key'
+  | 'forbidden-key'
+  | 'lone-surrogate'
+  | 'number-out-of-range';
+export type Parsed = { ok: true; value: unknown } | { ok: false; rule: JsonRule; detail: string };
+
+const refuse = (rule: JsonRule, detail: string): Parsed => ({ ok: false, rule, detail });
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Decodes UTF-8; null when it is not. Latin bytes that Node would replace by U+FFFD must not slip through. */
+export function decodeUtf8(bytes: Uint8Array): string | null {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Parses one JSON text written by somebody who is not trusted. Beyond what JSON.parse refuses: invalid UTF-8, a byte order mark, NUL,
+ * nesting over 64, a key twice in one object, `__proto__`, an unpaired surrogate, a number that is not finite.
+ */
+export function parseStrict(bytes: Uint8Array): Parsed {
+  const text = decodeUtf8(bytes);
+  if (text === null) return refuse('invalid-utf8', 'the bytes are not valid UTF-8');
+  return parseStrictText(text);
+}
+
+export function parseStrictText(text: string): Parsed {
+  if (text.charCodeAt(0) === 0xfeff) return refuse('byte-order-mark', 'the text starts with a byte order mark');
+  if (text.includes('\0')) return refuse('nul-byte', 'the text has a NUL byte');
+  const shape = scan(text);
+  if (shape.depth > wireLimits.depth) return refuse('too-deep', `nesting is over ${wireLimits.depth}`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    // V8 quotes the text in its message; only the kind of fault may leave this function.
+    return refuse('invalid-json', /end of JSON|Unterminated/.test(String(error)) ? 'the text ends early' : 'the text is not JSON');
+  }
+  const walk = { keys: 0, fault: null as Parsed | null, surrogates: shape.escapes };
+  visit(value, walk);
+  if (walk.fault) return walk.fault;
+  // JSON.parse keeps the last of equal keys: then the value has fewer keys than the text has colons.
+  if (walk.keys !== shape.colons) return refuse('duplicate-key', 'an object has the same key twice');
+  return { ok: true, value };
+}
+
+/** Counts colons outside strings and the deepest nesting, before anything is interpreted. Jumps over strings with indexOf. */
+function scan(text: string): { depth: number; colons: number; escapes: boolean } {
+  let depth = 0;
+  let deepest = 0;
+  let colons = 0;
+  let escapes = false;
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charCodeAt(i)) {
+      case 0x22: {
+        let end = text.indexOf('"', i + 1);
+        while (end !== -1 && isEscaped(text, end)) end = text.indexOf('"', end + 1);
+        if (end === -1) return { depth: deepest, colons, escapes };
+        i = end;
+        break;
+      }
+      case 0x3a:
+        colons++;
+        break;
+      case 0x7b:
+      case 0x5b:
+        if (++depth > deepest) deepest = depth;
+        if (deepest > wireLimits.depth) return { depth: deepest, colons, escapes };
+        break;
+      case 0x7d:
+      case 0x5d:
+        depth--;
+        break;
+    }
+  }
+  escapes = text.includes('\\u'); // only an escape can write an unpaired surrogate: the decoder refused the raw one
+  return { depth: deepest, colons, escapes };
+}
+
+function isEscaped(text: string, quote: number): boolean {
+  let at = quote - 1;
+  while (text.charCodeAt(at) === 0x5c) at--;
+  return (quote - at) % 2 === 0;
+}
+
+type Walk = { keys: number; fault: Parsed | null; surrogates: boolean };
+
+function visit(value: unknown, walk: Walk): void {
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) walk.fault = refuse('number-out-of-range', 'a number is too large');
+    return;
+  }
+  if (typeof value === 'string') {
+    if (walk.surrogates && !value.isWellFormed()) walk.fault = refuse('lone-surrogate', 'a string has an unpaired surrogate');
+    return;
+  }
+  if (typeof value !== 'object' || value === null) return;
+  if (Array.isArray(value)) {
+    for (const item of value) visit(item, walk);
+    return;
+  }
+  for (const key in value) {
+    walk.keys++;
+    if (key === '__proto__') walk.fault = refuse('forbidden-key', 'the key __proto__ is not allowed');
+    if (walk.surrogates && !key.isWellFormed()) walk.fault = refuse('lone-surrogate', 'a key has an unpaired surrogate');
+    visit((value as Record<string, unknown>)[key], walk);
+  }
+}

@@ -1,0 +1,15 @@
+/** The version of the messages between supervisor and child. `initialize` offers it; the child answers the one it speaks. */
+export const protocolVersion = 1;
+export const acceptedVersions: readonly number[] = [1];
+
+/** Limits that both ends keep to. The supervisor announces those it may change in `initialize`. */
+export const wireLimits = {
+  lineBytes: 1024 * 1024,
+  depth: 64,
+  inFlight: 64,
+  queued: 1024, // requests waiting on the sender's side for a place in flight; one more is `rate-limited`
+  rateLimitedInARow: 100, // then the child ends with `in-flight-exceeded`
+  strayLines: 100,
+  unsentBytes: 1024 * 1024, // above this the supervisor stops reading a child that does not read
+  rememberedIds: 1024, // ids that timed out or were cancelled; a late answer to one of them is dropped
+} as const;

@@ -1,0 +1,4 @@
+declare module 'lattice:artifact' {
+  const plugin: unknown;
+  export default plugin;
+}
