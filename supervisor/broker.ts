@@ -1,0 +1,156 @@
+import { type Capability, capabilities } from '../protocol/capabilities.ts';
+import { asHostError, CapabilityDenied, HostError } from '../protocol/errors.ts';
+import { type HostMethod, hostMethods, isHostMethod, type ParsedParams, type RateClass, type Result } from '../protocol/host-methods.ts';
+import type { AuditEntry } from './audit.ts';
+import type { Clock } from './clock.ts';
+import { checkReach } from './grant-reach.ts';
+import type { RateLimiter } from './rate-limiter.ts';
+
+/** The capabilities of one verified manifest, and what they are narrowed to. */
+export type Grant = { pluginId: string; capabilities: ReadonlySet<Capability>; egress: readonly string[]; readBuckets: readonly string[] };
+
+/** What a handler knows of the call. One with effect `database` writes `entry` in its own transaction, whatever comes of the call. */
+export type HostCall = { grant: Grant; generation: number; requestId: string; signal: AbortSignal; entry: AuditEntry };
+export type HostHandlers = { [M in HostMethod]: (params: ParsedParams<M>, call: HostCall) => Promise<Result<M>> };
+export type RateLimiters = Readonly<Record<RateClass, RateLimiter>>;
+
+export type Askable = 'all' | 'own' | 'none';
+export type BrokerDeps = {
+  grant: Grant;
+  generation: number;
+  askable(): Askable;
+  actor(): string | null; // whose invocations the child is working on
+  handlers: HostHandlers;
+  rates: RateLimiters;
+  append(entry: AuditEntry): Promise<void>; // resolves when durable
+  appendDenial(entry: AuditEntry, key: string): void;
+  clock: Clock;
+};
+export type Dispatch = (method: string, params: unknown, context: { readonly signal: AbortSignal }) => Promise<unknown>;
+
+const readAheadMs = 50; // a read may run ahead of its committed row by this much
+
+/** The one door. Known, allowed in this state, granted, within the rate, valid, recorded, done: in this order, and the first refusal ends it. */
+export function createBroker(deps: BrokerDeps): Dispatch {
+  const { grant, generation, handlers, rates, clock } = deps;
+  let calls = 0;
+  const uncommittedSince: number[] = []; // when each read whose row is not committed yet was let through; rows commit in order
+  let lastAppend: Promise<void> = Promise.resolve();
+
+  function refuse(entry: AuditEntry, error: HostError): never {
+    const rule = typeof error.details.rule === 'string' ? error.details.rule : null;
+    const refused: AuditEntry = { ...entry, verdict: 'deny', code: error.code, rule };
+    const known = isHostMethod(entry.method ?? '') ? entry.method : '(unknown)';
+    deps.appendDenial(refused, `${grant.pluginId} ${known} ${error.code}`);
+    throw error;
+  }
+
+  async function recordRead(entry: AuditEntry): Promise<void> {
+    const now = clock.monotonicMs();
+    if (now - (uncommittedSince[0] ?? now) > readAheadMs) await lastAppend;
+    uncommittedSince.push(now);
+    const settled = () => void uncommittedSince.shift();
+    lastAppend = deps.append(entry).then(settled, settled); // reads go on while the disk is full; the failure is logged where it happens
+  }
+
+  return async function dispatch(method, raw, context) {
+    const requestId = `${grant.pluginId}:${generation}.${++calls}`;
+    const entry: AuditEntry = {
+      kind: 'host.decision',
+      plugin: grant.pluginId,
+      generation,
+      actor: deps.actor(),
+      method: printable(method),
+      requestId,
+      summary: '{}',
+    };
+    if (!isHostMethod(method))
+      refuse(
+        entry,
+        new HostError('method-not-found', `unknown host method ${printable(method)}`, { hint: 'the methods are listed in HOST-API.md' }),
+      );
+    const row = hostMethods[method];
+    const state = deps.askable();
+    if (state !== 'all' && !(state === 'own' && isOwn(method))) refuse(entry, notNow(method, state));
+    if (!grant.capabilities.has(row.capability))
+      refuse(entry, new CapabilityDenied(grant.pluginId, method, row.capability, capabilities[row.capability].risk));
+    if (!rates[row.rate].take()) refuse(entry, overRate(method, row.rate, rates[row.rate]));
+    const parsed = row.params.safeParse(raw ?? {});
+    if (!parsed.success) refuse(entry, invalidParams(method, parsed.error.issues));
+    const outOfReach = checkReach(method, parsed.data, grant);
+    if (outOfReach) refuse(entry, outOfReach);
+
+    const allowed: AuditEntry = { ...entry, verdict: 'allow', summary: summarise(row.auditFields, parsed.data) };
+    const call: HostCall = {
+      grant,
+      generation,
+      requestId,
+      entry: allowed,
+      get signal() {
+        return context.signal;
+      },
+    };
+    // The row that parsed the params also picked the handler; TypeScript cannot correlate the two.
+    const handle = handlers[method] as (params: unknown, call: HostCall) => Promise<unknown>;
+    if (row.effect === 'outside') return row.result.parse(await actOutside(() => handle(parsed.data, call), allowed, deps.append));
+    if (row.effect === 'none') await recordRead(allowed);
+    return row.result.parse(await handle(parsed.data, call));
+  };
+}
+
+/** The decision is durable before the effect starts; its outcome is a row of its own, and one that a crash left open is closed at the next start. */
+async function actOutside(act: () => Promise<unknown>, decision: AuditEntry, append: BrokerDeps['append']): Promise<unknown> {
+  await append({ ...decision, opens: true });
+  const close = (code: string) => append({ ...decision, kind: 'host.outcome', verdict: null, code, summary: '{}' }).catch(() => {}); // open decisions are closed at start
+  try {
+    const result = await act();
+    void close('done');
+    return result;
+  } catch (thrown) {
+    void close(asHostError(thrown).code);
+    throw thrown;
+  }
+}
+
+const isOwn = (method: HostMethod): boolean => method.startsWith('kv.') || method.startsWith('log.');
+
+const notNow = (method: string, state: Askable): HostError =>
+  state === 'own'
+    ? new HostError('invalid-transition', `${method} is not possible while the plugin shuts down`, {
+        rule: 'draining',
+        hint: 'only kv.* and log.* are answered until shutdown is',
+      })
+    : new HostError('invalid-transition', `${method} is not possible in this state`, {
+        rule: 'no-grant',
+        hint: 'host calls are answered from the answer to initialize until shutdown',
+      });
+
+const overRate = (method: string, rate: string, limiter: RateLimiter): HostError =>
+  new HostError('rate-limited', `${method} is over its rate`, {
+    rule: `rate-${rate}`,
+    retry_after_ms: limiter.waitMs(),
+    hint: 'call less often, or ask the operator for a higher rate',
+  });
+
+function invalidParams(method: string, issues: readonly { path: PropertyKey[]; message: string }[]): HostError {
+  const [first] = issues;
+  const pointer = `/${first?.path.map(String).join('/') ?? ''}`;
+  return new HostError('invalid-params', `${method}: ${pointer}: ${first?.message ?? 'refused'}`, {
+    rule: 'schema',
+    pointer,
+    hint: `see ${method} in HOST-API.md`,
+  });
+}
+
+/** Only the row's audit fields, each bounded: a row never holds values, headers or bodies. */
+function summarise(fields: readonly string[], params: unknown): string {
+  const kept: Record<string, unknown> = {};
+  for (const field of fields) {
+    const value = (params as Record<string, unknown>)[field]; // params of every method are an object
+    if (value !== undefined) kept[field] = typeof value === 'string' ? value.slice(0, 256) : value;
+  }
+  return JSON.stringify(kept);
+}
+
+/** A method name comes from the plugin: it must not forge a line or fill a row. */
+export const printable = (text: string): string => text.slice(0, 64).replace(/[^\x20-\x7e]/g, '?');

@@ -1,0 +1,167 @@
+import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { Piscina } from 'piscina';
+import { HostError } from '../protocol/errors.ts';
+import type { ManifestFault } from '../protocol/manifest.ts';
+import type { Clock } from './clock.ts';
+import { type VerifiedManifest, verifyManifest } from './manifest-verify.ts';
+import type { RefusedBundle } from './plugin-view.ts';
+import { parseTrustPolicy, type TrustPolicy } from './trust-policy.ts';
+import type { Loaded, LoadJob, Staged, StageJob } from './verify-worker.ts';
+
+/** A bundle on disk that passed every check and whose bytes are staged. */
+export type VerifiedBundle = { manifest: VerifiedManifest; bundleSha256: string; text: string; verifiedAt: string };
+export type Scan = { verified: Map<string, VerifiedBundle>; refused: RefusedBundle[] };
+
+export type BundleStoreDeps = { pluginDir: string; stagingDir: string; readPolicy(): Promise<Buffer>; clock: Clock };
+
+const foldersMost = 2000;
+const deadlineMs = 60_000;
+
+/** Finds, verifies and stages bundles, and reads staged ones back for a start. Reading and hashing happen in a worker pool. */
+export async function createBundleStore({ pluginDir, stagingDir, readPolicy, clock }: BundleStoreDeps) {
+  await mkdir(stagingDir, { recursive: true, mode: 0o700 });
+  await removeUnfinished(stagingDir);
+  let policyBytes = await readPolicy();
+  let policy: TrustPolicy = parseTrustPolicy(policyBytes);
+  const pool = new Piscina({
+    filename: new URL('./verify-worker.ts', import.meta.url).href,
+    minThreads: 1,
+    maxThreads: Math.max(1, availableParallelism() - 1),
+    idleTimeout: 10_000,
+    execArgv: [],
+  });
+  const run = <Result>(job: StageJob | LoadJob): Promise<Result> => pool.run(job, { signal: AbortSignal.timeout(deadlineMs) });
+
+  async function stage(folder: string): Promise<{ folder: string; result: Staged }> {
+    const result = await run<Staged>({
+      kind: 'stage',
+      folder: join(pluginDir, folder),
+      staging: stagingDir,
+      policy: policyBytes,
+      nowMs: clock.wallMs(),
+    }).catch((): Staged => ({ ok: false, fault: { code: 'unreadable', detail: 'the bundle could not be checked in time' } }));
+    return { folder, result };
+  }
+
+  return {
+    /** Reads the trust policy again. A broken one throws and leaves the last good one in force. */
+    async reloadPolicy(): Promise<void> {
+      const bytes = await readPolicy();
+      policy = parseTrustPolicy(bytes);
+      policyBytes = bytes;
+    },
+
+    /** Looks at every folder of the plugin directory. One bad bundle never stops the scan; its reason is listed. */
+    async scan(): Promise<Scan> {
+      const folders = await listFolders(pluginDir);
+      const refused: RefusedBundle[] = folders.slice(foldersMost).map((folder) => ({
+        folder: printableName(folder),
+        code: 'too-many-folders',
+        detail: `only the first ${foldersMost} are looked at`,
+      }));
+      const results = await Promise.all(folders.slice(0, foldersMost).map(stage));
+      const found: { folder: string; bundle: VerifiedBundle }[] = [];
+      for (const { folder, result } of results) {
+        // Judged again on this side: what a worker says is no proof of trust here.
+        const verdict = result.ok ? verifyManifest(Buffer.from(result.manifest), result.artifactSha256, policy, clock.wallMs()) : result;
+        if (verdict.ok)
+          found.push({
+            folder,
+            bundle: {
+              manifest: verdict.manifest,
+              bundleSha256: verdict.bundleSha256,
+              text: verdict.text,
+              verifiedAt: new Date(clock.wallMs()).toISOString(),
+            },
+          });
+        else refused.push({ folder: printableName(folder), ...verdict.fault });
+      }
+      return offer(found, refused);
+    },
+
+    /** The accepted bytes for a start, judged by the present policy. Throws HostError `verification-failed` when they may not run (any more). */
+    async load(bundleSha256: string): Promise<{ manifest: VerifiedManifest; artifact: Buffer; artifactSha256: string }> {
+      const loaded = await run<Loaded>({ kind: 'load', staging: stagingDir, bundleSha256 });
+      if (!loaded.ok) throw refusal(loaded.fault);
+      const verdict = verifyManifest(Buffer.from(loaded.manifest), loaded.artifactSha256, policy, clock.wallMs());
+      if (!verdict.ok) throw refusal(verdict.fault);
+      if (verdict.bundleSha256 !== bundleSha256)
+        throw refusal({ code: 'staged-copy-changed', detail: 'the staged manifest is not the accepted one' });
+      const { buffer, byteOffset, byteLength } = loaded.artifact;
+      return {
+        manifest: verdict.manifest,
+        artifact: Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength),
+        artifactSha256: loaded.artifactSha256,
+      };
+    },
+
+    /** Whether the policy still trusts a manifest that was accepted earlier; null when it does. */
+    judge(manifestText: string, artifactSha256: string): ManifestFault | null {
+      const verdict = verifyManifest(Buffer.from(manifestText, 'utf8'), artifactSha256, policy, clock.wallMs());
+      return verdict.ok ? null : verdict.fault;
+    },
+
+    /** Deletes staged bundles that nobody needs. */
+    async collect(needed: ReadonlySet<string>): Promise<void> {
+      for (const name of await readdir(stagingDir))
+        if (!needed.has(name) && !name.startsWith('.')) await removeStaged(join(stagingDir, name));
+    },
+
+    policy: (): TrustPolicy => policy,
+    close: (): Promise<void> => pool.destroy(),
+  };
+}
+
+export type BundleStore = Awaited<ReturnType<typeof createBundleStore>>;
+
+const refusal = (fault: ManifestFault): HostError =>
+  new HostError('verification-failed', `${fault.code}: ${fault.detail}`, {
+    rule: fault.code,
+    hint: 'see the trust policy and the bundle with: lattice plugins refused',
+  });
+
+/** Two folders with one id: neither is offered, since an operator could not tell which one a name means. */
+function offer(found: readonly { folder: string; bundle: VerifiedBundle }[], refused: RefusedBundle[]): Scan {
+  const verified = new Map<string, VerifiedBundle>();
+  const byId = Map.groupBy(found, ({ bundle }) => bundle.manifest.id);
+  for (const [id, all] of byId) {
+    const [only] = all;
+    if (all.length === 1 && only) verified.set(id, only.bundle);
+    else
+      for (const { folder } of all)
+        refused.push({
+          folder: printableName(folder),
+          code: 'duplicate-id',
+          detail: `${all.length} folders hold the id ${id}; remove all but one`,
+        });
+  }
+  return { verified, refused: refused.sort((a, b) => (a.folder < b.folder ? -1 : 1)) };
+}
+
+async function listFolders(pluginDir: string): Promise<string[]> {
+  try {
+    const entries = await readdir(pluginDir, { withFileTypes: true });
+    return entries
+      .filter((entry) => !entry.name.startsWith('.'))
+      .map((entry) => entry.name)
+      .sort();
+  } catch (error) {
+    throw new HostError('unavailable', `the plugin directory cannot be read (${(error as NodeJS.ErrnoException).code ?? 'error'})`, {
+      hint: 'check LATTICE_PLUGIN_DIR',
+    });
+  }
+}
+
+/** A folder's name is the disk's, hence anybody's: it is shown, so it must not write on a terminal. */
+const printableName = (name: string): string => name.slice(0, 80).replace(/[^\x20-\x7e]/g, '?');
+
+async function removeUnfinished(stagingDir: string): Promise<void> {
+  for (const name of await readdir(stagingDir)) if (name.startsWith('.incoming-')) await removeStaged(join(stagingDir, name));
+}
+
+async function removeStaged(folder: string): Promise<void> {
+  await chmod(folder, 0o700).catch(() => {}); // gone already, or the removal says why
+  await rm(folder, { recursive: true, force: true });
+}

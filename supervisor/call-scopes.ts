@@ -1,0 +1,41 @@
+import { risks } from '../protocol/capabilities.ts';
+import { HostError } from '../protocol/errors.ts';
+import type { ManifestV3 } from '../protocol/manifest.ts';
+import { isScope, scopeTable } from '../protocol/scopes.ts';
+import type { Actor, CallRequest } from './plugin-view.ts';
+
+export type ServiceMethodRow = NonNullable<ManifestV3['services']>[number]['methods'][number];
+
+/** The declared method, or `method-not-found` with what there is. */
+export function findMethod(manifest: ManifestV3, { service, method }: CallRequest): ServiceMethodRow {
+  const services = manifest.services ?? [];
+  const row = services.find(({ name }) => name === service)?.methods.find(({ name }) => name === method);
+  if (row) return row;
+  const known = services.flatMap(({ name, methods }) => methods.map((each) => `${name}.${each.name}`));
+  throw new HostError('method-not-found', `${manifest.id} does not declare ${service.slice(0, 64)}.${method.slice(0, 64)}`, {
+    hint: known.length === 0 ? 'its manifest declares no service' : `it declares ${known.slice(0, 20).join(', ')}`,
+  });
+}
+
+/**
+ * Refuses a caller without `plugin:call`, without a scope that the method names (none named: `plugin:admin`), or, for a method that writes or
+ * changes the host, without any scope of at least that risk: a plugin's own declaration cannot lower what its effect needs.
+ */
+export function checkCallScopes(id: string, row: ServiceMethodRow, actor: Actor): void {
+  const missing = ['plugin:call', ...(row.scopes.length === 0 ? ['plugin:admin'] : row.scopes)].filter(
+    (scope) => !actor.scopes.includes(scope),
+  );
+  if (missing.length > 0)
+    throw new HostError('forbidden', `calling ${row.name} of ${id} needs the scope ${missing.join(' and ')}`, {
+      scopes: missing,
+      hint: 'create a token with these scopes',
+    });
+  const needed = risks.indexOf(row.effect);
+  const held = Math.max(...actor.scopes.map((scope) => (isScope(scope) ? risks.indexOf(scopeTable[scope].risk) : -1)));
+  if (held < needed) {
+    const enough = Object.entries(scopeTable).filter(([, { risk }]) => risks.indexOf(risk) >= needed);
+    throw new HostError('forbidden', `${row.name} of ${id} has effect ${row.effect}: its caller needs a scope of that risk`, {
+      hint: `one of ${enough.map(([name]) => name).join(', ')}`,
+    });
+  }
+}

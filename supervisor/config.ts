@@ -1,0 +1,111 @@
+import { isAbsolute, resolve } from 'node:path';
+import { z } from 'zod';
+import { HostError } from '../protocol/errors.ts';
+import { defaultRates } from '../protocol/host-methods.ts';
+import { logLevels } from './log.ts';
+import { type Policy, readPolicy } from './policy.ts';
+
+export const sandboxChoices = ['auto', 'isolated+cgroup', 'isolated', 'restricted', 'none'] as const;
+export const runnerChoices = ['noop', 'subprocess'] as const;
+
+export type Config = Readonly<{
+  listen: Readonly<{ host: string; port: number }>;
+  dataDir: string;
+  pluginDir: string;
+  trustFile: string;
+  runner: (typeof runnerChoices)[number];
+  sandbox: (typeof sandboxChoices)[number];
+  egressAllow: string;
+  notifyChannels: string | null;
+  allowUnsigned: boolean;
+  runAs: string | null;
+  allowRoot: boolean;
+  policy: Policy;
+  logLevel: (typeof logLevels)[number];
+}>;
+
+const absolute = (name: string) =>
+  z
+    .string()
+    .refine(isAbsolute, `${name} must be an absolute path`)
+    .transform((path) => resolve(path));
+const flag = z.enum(['', '0', '1'], 'is 1 or 0').transform((text) => text === '1');
+
+function parseListen(text: string, context: z.RefinementCtx): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (!match || port > 65535) {
+    context.addIssue({ code: 'custom', message: 'is host:port, like 127.0.0.1:8088 or [::1]:8088; port 0 lets the kernel choose' });
+    return z.NEVER;
+  }
+  return { host: match[1] ?? match[2] ?? '', port };
+}
+
+const schema = z.strictObject({
+  LATTICE_LISTEN: z.string().default('127.0.0.1:8088').transform(parseListen),
+  LATTICE_DATA_DIR: absolute('the data directory'),
+  LATTICE_PLUGIN_DIR: absolute('the plugin directory'),
+  LATTICE_PLUGIN_TRUST: absolute('the trust policy'),
+  LATTICE_RUNNER: z.enum(runnerChoices).default('subprocess'),
+  LATTICE_SANDBOX: z.enum(sandboxChoices).default('isolated'),
+  LATTICE_EGRESS_ALLOW: z.string().default(''),
+  LATTICE_NOTIFY_CHANNELS: absolute('the channels file').optional(),
+  LATTICE_ALLOW_UNSIGNED: flag.default(false),
+  LATTICE_RUN_AS: z
+    .string()
+    .regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'is the name of a user')
+    .optional(),
+  LATTICE_ALLOW_ROOT: flag.default(false),
+  LATTICE_POLICY: absolute('the policy file').optional(),
+  LATTICE_LOG_LEVEL: z.enum(logLevels).default('info'),
+});
+
+/** Settings of the command line client, which the service itself does not read. */
+const clientSettings = new Set(['LATTICE_URL', 'LATTICE_TOKEN_FILE']);
+
+/** Reads `LATTICE_*` of the environment. All faults come in one message, so that an operator mends them in one go. */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(
+      ([name, value]) => name.startsWith('LATTICE_') && value !== undefined && value !== '' && !clientSettings.has(name),
+    ),
+  );
+  const parsed = schema.safeParse(given);
+  const faults = parsed.success ? [] : parsed.error.issues.map(describeIssue);
+  let policy: Policy | null = null;
+  try {
+    policy = readPolicy(given.LATTICE_POLICY ?? null, defaultRates);
+  } catch (error) {
+    faults.push(`LATTICE_POLICY: ${error instanceof Error ? error.message : 'unreadable'}`);
+  }
+  if (!parsed.success || policy === null)
+    throw new HostError(
+      'invalid-params',
+      `the configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n  ${faults.join('\n  ')}`,
+      { faults },
+    );
+  const env = parsed.data;
+  return Object.freeze({
+    listen: Object.freeze(env.LATTICE_LISTEN),
+    dataDir: env.LATTICE_DATA_DIR,
+    pluginDir: env.LATTICE_PLUGIN_DIR,
+    trustFile: env.LATTICE_PLUGIN_TRUST,
+    runner: env.LATTICE_RUNNER,
+    sandbox: env.LATTICE_SANDBOX,
+    egressAllow: env.LATTICE_EGRESS_ALLOW,
+    notifyChannels: env.LATTICE_NOTIFY_CHANNELS ?? null,
+    allowUnsigned: env.LATTICE_ALLOW_UNSIGNED,
+    runAs: env.LATTICE_RUN_AS ?? null,
+    allowRoot: env.LATTICE_ALLOW_ROOT,
+    policy,
+    logLevel: env.LATTICE_LOG_LEVEL,
+  });
+}
+
+function describeIssue(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'unrecognized_keys') return `${issue.keys.join(', ')}: no such setting`;
+  const name = String(issue.path[0] ?? 'LATTICE_*');
+  if (issue.code === 'invalid_type') return `${name} is not set`;
+  if (issue.code === 'invalid_value') return `${name} is one of ${issue.values.map((value) => JSON.stringify(value)).join(', ')}`;
+  return `${name} ${issue.message}`;
+}

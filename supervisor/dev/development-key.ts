@@ -1,0 +1,38 @@
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { closeSync, constants, fchmodSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { trustSchemaV2 } from '../trust-policy.ts';
+import { readPrivateKey } from './pack-plugin.ts';
+
+export const developmentPublisher = 'dev.local';
+/** What the key made on a developer's machine may sign: never an id that somebody else could publish. */
+export const developmentIds = ['example.', 'lattice.'] as const;
+
+/** The key in `<data>/dev/publisher.key`, made at the first start: 0600, exclusive, no link followed. The service itself never reads it. */
+export function ensureDevelopmentKey(dataDir: string): { key: KeyObject; created: boolean } {
+  const folder = join(dataDir, 'dev');
+  const file = join(folder, 'publisher.key');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const { privateKey } = generateKeyPairSync('ed25519');
+  try {
+    const descriptor = openSync(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
+    try {
+      fchmodSync(descriptor, 0o600);
+      writeSync(descriptor, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    return { key: privateKey, created: true };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return { key: readPrivateKey(file), created: false };
+  }
+}
+
+/** The trust policy that goes with the key. */
+export function developmentPolicy(key: KeyObject): string {
+  const { x } = createPublicKey(key).export({ format: 'jwk' });
+  const publicKey = Buffer.from(x ?? '', 'base64url').toString('base64');
+  return `${JSON.stringify({ schema: trustSchemaV2, publishers: { [developmentPublisher]: { keys: [{ key: publicKey }], ids: developmentIds, max_risk: 'host' } } }, null, 2)}\n`;
+}

@@ -1,0 +1,26 @@
+import type { Config } from '../config.ts';
+import type { Service } from '../service.ts';
+
+/** What a newcomer sees when the service is up: where it is, where the token is (never the token), what was found, what to try. */
+export function printWelcome({ url, adminTokenFile, tokenProblem, supervisor }: Service, config: Config, out: { write(text: string): unknown }): void {
+  const plugins = supervisor.list();
+  const lines = [
+    '',
+    `Lattice plugin supervisor on ${url}`,
+    `  admin token   ${adminTokenFile}${tokenProblem ? ` (${tokenProblem})` : ''}`,
+    `  data          ${config.dataDir}`,
+    `  plugins       ${plugins.map(({ id, status, upgrade }) => `${id} (${status}${upgrade ? `, upgrade to ${upgrade.version} available` : ''})`).join(', ') || 'none'}`,
+    ...supervisor.refused().map(({ folder, code, detail }) => `  refused       ${folder}: ${code}: ${detail}`),
+    '',
+    'Try, in another terminal:',
+    '  npx --no lattice plugins list',
+    '  npx --no lattice plugins install example.hello',
+    '  npx --no lattice plugins activate example.hello',
+    `  npx --no lattice plugins call example.hello greeter.greet '{"name":"Ada"}'`,
+    '  npx --no lattice audit',
+    '',
+    'Ctrl-C stops it.',
+    '',
+  ];
+  out.write(lines.join('\n'));
+}

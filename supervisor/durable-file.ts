@@ -1,0 +1,34 @@
+import { constants } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** Makes a file that must not exist yet, not even as a link, readable by its owner only, and durable once its directory is synced. */
+export async function createPrivateFile(file: string, text: string): Promise<void> {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  const handle = await open(file, flags, 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A name is durable only when its directory is. */
+export async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A reader sees the old text or the new one, never a part, whatever is cut off when. */
+export async function replaceFile(file: string, text: string): Promise<void> {
+  const beside = `${file}.new`;
+  await rm(beside, { force: true }); // left by a crash
+  await createPrivateFile(beside, text);
+  await rename(beside, file);
+  await syncDirectory(dirname(file));
+}

@@ -1,0 +1,192 @@
+import { HostError } from '../protocol/errors.ts';
+import type { Head } from './audit-chain.ts';
+import { createAuditInserter, encodeEntry, type PendingRow, readHead } from './audit-rows.ts';
+import { type Clock, timestamp } from './clock.ts';
+import type { Database, Tx } from './database.ts';
+import type { Log } from './log.ts';
+import { type Connection, errorNumber } from './sqlite-connection.ts';
+
+type Job = { run(tx: Tx): Promise<unknown>; resolve(value: unknown): void; reject(reason: unknown): void };
+type Batch = { items: (Job | PendingRow)[]; committed: PromiseWithResolvers<void> };
+type Settled = { rows: readonly PendingRow[]; settle: readonly (() => void)[] };
+
+const itemsPerCommit = 2000; // some 15 ms of work: a caller waits for the batch before its own and for its own
+const isJob = (item: Job | PendingRow): item is Job => 'run' in item;
+
+/** The only writer. What is queued while one transaction runs goes into the next, so one commit and its fsync serve them all. */
+export function createGroupCommit(deps: {
+  connection: Connection;
+  clock: Clock;
+  log: Log;
+  head: Head;
+}): Pick<Database, 'write' | 'append' | 'head' | 'commits'> & { end(): Promise<void> } {
+  const { connection, clock } = deps;
+  const insert = createAuditInserter(connection);
+  const queue: Batch[] = [];
+  let head = deps.head;
+  let headKnown = true;
+  let commits = 0;
+  let working: Promise<void> | undefined;
+  let ended = false;
+  const stamp = createStamp(clock);
+
+  function enqueue(item: Job | PendingRow): Promise<void> {
+    let batch = queue.at(-1);
+    if (!batch || batch.items.length >= itemsPerCommit) {
+      batch = { items: [], committed: Promise.withResolvers() };
+      batch.committed.promise.catch(() => undefined); // nobody has to wait for an appended row
+      queue.push(batch);
+    }
+    batch.items.push(item);
+    working ??= work();
+    return batch.committed.promise;
+  }
+
+  async function work(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve)); // what else this tick asks for shares the transaction
+    for (let batch = queue.shift(); batch; batch = queue.shift()) await commit(batch);
+    working = undefined;
+  }
+
+  async function commit(batch: Batch): Promise<void> {
+    let settled: Settled;
+    try {
+      if (!headKnown) head = await readHead(connection);
+      headKnown = true;
+      await connection.run('BEGIN IMMEDIATE');
+      settled = await runItems(connection, batch, stamp);
+      const next = await insert(head, settled.rows);
+      await connection.run('COMMIT');
+      head = next;
+      commits += 1;
+    } catch (error) {
+      headKnown = false; // a commit that reports an error may still be durable
+      await connection.run('ROLLBACK').catch(() => undefined); // SQLite may have rolled back by itself
+      failBatch(batch, asCommitError(error), deps.log);
+      return;
+    }
+    batch.committed.resolve();
+    for (const settle of settled.settle) settle();
+  }
+
+  return {
+    write(run) {
+      if (ended) return Promise.reject(closedError());
+      return new Promise((resolve, reject) => {
+        // The value that the queue hands back is the one that this very job returned.
+        enqueue({ run, resolve: resolve as (value: unknown) => void, reject });
+      });
+    },
+    append(entry) {
+      try {
+        if (ended) throw closedError();
+        return enqueue(encodeEntry(entry, stamp()));
+      } catch (error) {
+        const refused = Promise.reject(error);
+        refused.catch(() => undefined);
+        return refused;
+      }
+    },
+    head: () => head,
+    commits: () => commits,
+    async end() {
+      ended = true;
+      await working;
+    },
+  };
+}
+
+/** A job shares the transaction by means of a savepoint; one that has it for itself needs none, which saves it two round trips. */
+async function runItems(connection: Connection, batch: Batch, stamp: () => string): Promise<Settled> {
+  const alone = batch.items.filter(isJob).length === 1;
+  const rows: PendingRow[] = [];
+  const settle: (() => void)[] = [];
+  for (const item of batch.items) {
+    if (!isJob(item)) {
+      rows.push(item);
+      continue;
+    }
+    if (!alone) await connection.run('SAVEPOINT job');
+    const written: PendingRow[] = [];
+    const tx = createTx(connection, written, stamp);
+    try {
+      const value = await item.run(tx.tx);
+      settle.push(() => item.resolve(value));
+      rows.push(...written);
+    } catch (error) {
+      tx.end(); // before the rollback: what a stray statement wrote after it would stay
+      settle.push(() => item.reject(error));
+      if (!tx.fault()) await connection.run(alone ? 'ROLLBACK' : 'ROLLBACK TO job');
+      if (!tx.fault() && alone) await connection.run('BEGIN IMMEDIATE');
+    } finally {
+      tx.end();
+    }
+    if (tx.fault()) throw tx.fault();
+    if (!alone) await connection.run('RELEASE job');
+  }
+  return { rows, settle };
+}
+
+/**
+ * After a fault of the disk SQLite may have ended the transaction by itself; a job that went on would then write outside of any. So the
+ * first fault is the answer to every later statement, and to the batch.
+ */
+function createTx(connection: Connection, written: PendingRow[], stamp: () => string): { tx: Tx; end(): void; fault(): unknown } {
+  let ended = false;
+  let fault: unknown;
+  async function guard<T>(call: () => Promise<T>): Promise<T> {
+    if (ended) throw new HostError('internal', 'a job used its transaction after it had ended');
+    if (fault) throw fault;
+    try {
+      return await call();
+    } catch (error) {
+      if (error instanceof HostError) fault = error;
+      throw error;
+    }
+  }
+  const tx: Tx = {
+    run: (sql, params) => guard(() => connection.run(sql, params)),
+    all: (sql, params) => guard(() => connection.all(sql, params)),
+    get: (sql, params) => guard(() => connection.get(sql, params)),
+    audit(entry) {
+      if (ended) throw new HostError('internal', 'a job wrote an audit row after it had ended');
+      written.push(encodeEntry(entry, stamp()));
+    },
+  };
+  const end = () => {
+    ended = true;
+  };
+  return { tx, end, fault: () => fault };
+}
+
+/** Many rows share a millisecond, and formatting it costs as much as the rest of a row. */
+function createStamp(clock: Clock): () => string {
+  let lastMs = Number.NaN;
+  let text = '';
+  return () => {
+    const nowMs = clock.wallMs();
+    if (nowMs !== lastMs) text = timestamp(clock);
+    lastMs = nowMs;
+    return text;
+  };
+}
+
+function failBatch(batch: Batch, error: HostError, log: Log): void {
+  log.error('database.commit.failed', {
+    error: error.message,
+    sqlite: errorNumber(error),
+    hint: error.details.hint,
+    items: batch.items.length,
+  });
+  batch.committed.reject(error);
+  for (const item of batch.items) if (isJob(item)) item.reject(error);
+}
+
+function asCommitError(error: unknown): HostError {
+  if (error instanceof HostError) return error;
+  const hint = 'see the service’s log; a program other than the service may have written to the database';
+  return new HostError('storage-unavailable', 'the transaction could not be committed', { hint }, { cause: error });
+}
+
+const closedError = (): HostError =>
+  new HostError('storage-unavailable', 'the database is closed', { hint: 'the service is stopping: ask again when it runs' });

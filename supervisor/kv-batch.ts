@@ -1,0 +1,113 @@
+import { HostError } from '../protocol/errors.ts';
+import type { AuditEntry } from './audit.ts';
+import type { Tx } from './database.ts';
+
+export type KvQuota = { keys: number; bytes: number };
+/** One ask to change an entry; a value of null deletes it. */
+export type KvWrite = { bucket: string; key: string; value: string | null; ifRevision: number | undefined; entry: AuditEntry };
+/** What the ask found and left; `deleted` says whether there was an entry. */
+export type KvChange = { revision: number; deleted: boolean };
+type Bucket = { bucket: string; keys: number; bytes: number; revision: number };
+type Held = { bucket: string; key: string; revision: number; bytes: number; value?: string };
+type State = { buckets: Map<string, Bucket>; held: Map<string, Held>; touched: Map<string, KvWrite> };
+
+/** A bucket's name has no NUL, so no two pairs look alike. */
+export const entryName = (bucket: string, key: string): string => `${bucket}\0${key}`;
+
+/**
+ * Applies asks in their order with a handful of statements, however many they are. One that is refused leaves no trace but its audit row,
+ * which carries the code; the others do not notice.
+ */
+export async function applyWrites(tx: Tx, writes: readonly KvWrite[], quota: KvQuota): Promise<(KvChange | HostError)[]> {
+  const state = await loadState(tx, writes);
+  const outcomes = writes.map((write) => {
+    const outcome = decideWrite(state, write, quota);
+    tx.audit(outcome instanceof HostError ? { ...write.entry, code: outcome.code } : write.entry);
+    return outcome;
+  });
+  await storeState(tx, state);
+  return outcomes;
+}
+
+async function loadState(tx: Tx, writes: readonly KvWrite[]): Promise<State> {
+  const names = new Map(writes.map((write) => [entryName(write.bucket, write.key), [write.bucket, write.key]]));
+  const buckets = [...new Set(writes.map((write) => write.bucket))];
+  const rows = await tx.all<Held & { keys: number | null }>(
+    `SELECT bucket, NULL AS key, keys, bytes, revision FROM kv_buckets WHERE bucket IN (SELECT value FROM json_each(?))
+     UNION ALL SELECT e.bucket, e.key, NULL, e.bytes, e.revision FROM json_each(?) AS w
+     CROSS JOIN kv_entries AS e ON e.bucket = w.value ->> 0 AND e.key = w.value ->> 1`,
+    [JSON.stringify(buckets), JSON.stringify([...names.values()])],
+  );
+  const state: State = { buckets: new Map(), held: new Map(), touched: new Map() };
+  for (const { bucket, key, keys, bytes, revision } of rows) {
+    if (keys === null) state.held.set(entryName(bucket, key), { bucket, key, bytes, revision });
+    else state.buckets.set(bucket, { bucket, keys, bytes, revision });
+  }
+  return state;
+}
+
+function decideWrite(state: State, write: KvWrite, quota: KvQuota): KvChange | HostError {
+  const name = entryName(write.bucket, write.key);
+  const before = state.held.get(name);
+  const revision = before?.revision ?? 0;
+  const counters = state.buckets.get(write.bucket) ?? { bucket: write.bucket, keys: 0, bytes: 0, revision: 0 };
+  if (write.ifRevision !== undefined && write.ifRevision !== revision) return conflictError(revision);
+  if (write.value === null && !before) return { revision, deleted: false };
+
+  const bytes = write.value === null ? 0 : Buffer.byteLength(write.key) + Buffer.byteLength(write.value);
+  const next = {
+    bucket: write.bucket,
+    keys: counters.keys + (before ? 0 : 1) - (write.value === null ? 1 : 0),
+    bytes: counters.bytes - (before?.bytes ?? 0) + bytes,
+    revision: counters.revision + (write.value === null ? 0 : 1),
+  };
+  // What does not grow is let through: a bucket over a lowered quota must be able to shrink.
+  if (next.keys > Math.max(quota.keys, counters.keys)) return quotaError('keys', counters, quota);
+  if (next.bytes > Math.max(quota.bytes, counters.bytes)) return quotaError('bytes', counters, quota);
+
+  state.buckets.set(write.bucket, next);
+  state.touched.set(name, write);
+  if (write.value === null) state.held.delete(name);
+  else state.held.set(name, { bucket: write.bucket, key: write.key, revision: next.revision, bytes, value: write.value });
+  return { revision: write.value === null ? revision : next.revision, deleted: write.value === null };
+}
+
+/** Only the last state of each entry is written: what came between never was committed. */
+async function storeState(tx: Tx, state: State): Promise<void> {
+  if (state.touched.size === 0) return;
+  const stored: Held[] = [];
+  const deleted: [string, string][] = [];
+  for (const [name, write] of state.touched) {
+    const held = state.held.get(name);
+    held ? stored.push(held) : deleted.push([write.bucket, write.key]);
+  }
+  await tx.run(
+    `INSERT INTO kv_buckets (bucket, keys, bytes, revision) SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE true
+     ON CONFLICT (bucket) DO UPDATE SET keys = excluded.keys, bytes = excluded.bytes, revision = excluded.revision`,
+    [JSON.stringify([...state.buckets.values()].map(({ bucket, keys, bytes, revision }) => [bucket, keys, bytes, revision]))],
+  );
+  if (stored.length > 0) {
+    await tx.run(
+      `INSERT INTO kv_entries (bucket, key, revision, bytes, value)
+       SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?) WHERE true
+       ON CONFLICT (bucket, key) DO UPDATE SET revision = excluded.revision, bytes = excluded.bytes, value = excluded.value`,
+      [JSON.stringify(stored.map(({ bucket, key, revision, bytes, value }) => [bucket, key, revision, bytes, value]))],
+    );
+  }
+  if (deleted.length > 0) {
+    await tx.run('DELETE FROM kv_entries WHERE (bucket, key) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))', [
+      JSON.stringify(deleted),
+    ]);
+  }
+}
+
+const conflictError = (revision: number): HostError =>
+  new HostError('conflict', `the entry has revision ${revision}`, { revision, hint: 'read the entry again and repeat with its revision' });
+
+const quotaError = (what: keyof KvQuota, counters: Bucket, quota: KvQuota): HostError =>
+  new HostError('quota-exceeded', `the bucket holds ${counters[what]} of ${quota[what]} ${what}`, {
+    rule: `quota-${what}`,
+    present: counters[what],
+    limit: quota[what],
+    hint: 'delete entries, or have the operator raise the quota',
+  });

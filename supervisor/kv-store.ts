@@ -1,0 +1,146 @@
+import { HostError } from '../protocol/errors.ts';
+import type { AuditEntry } from './audit.ts';
+import type { Database } from './database.ts';
+import { applyWrites, type KvChange, type KvQuota, type KvWrite } from './kv-batch.ts';
+import { createKvCache, type KvEntry } from './kv-cache.ts';
+
+export type KvListing = { entries: { key: string; revision: number; bytes: number }[]; next: string | null };
+export type KvStore = {
+  get(bucket: string, key: string): Promise<KvEntry>;
+  /** In byte order. `next` is the `after` of the following page, or null at the end. */
+  list(bucket: string, options: { prefix?: string; after?: string; limit: number }): Promise<KvListing>;
+  /** Commits together with the audit row; a refusal commits its row with the code and throws. */
+  put(bucket: string, key: string, value: string, ifRevision: number | undefined, entry: AuditEntry): Promise<{ revision: number }>;
+  delete(bucket: string, key: string, ifRevision: number | undefined, entry: AuditEntry): Promise<{ deleted: boolean }>;
+  buckets(): Promise<{ bucket: string; keys: number; bytes: number }[]>;
+};
+type Waiting = KvWrite & { resolve(change: KvChange): void; reject(reason: unknown): void };
+
+const bucketPattern = /^(?:plugin:)?[a-z0-9][a-z0-9._-]{0,79}$/;
+const operatorBucketMost = 64;
+const writesPerJob = 500;
+const charactersPerJob = 4 * 1024 * 1024; // a job is one text for SQLite to parse
+const cacheCharacters = 8 * 1024 * 1024;
+
+/** Buckets are `plugin:<id>` or an operator's name. Counters and entries change in one writer, so quotas hold however many ask at once. */
+export function createKvStore({ database, quota }: { database: Database; quota: KvQuota }): KvStore {
+  const cache = createKvCache(cacheCharacters);
+  const waiting: Waiting[] = [];
+
+  function enqueue(write: KvWrite): Promise<KvChange> {
+    checkName(write.bucket, write.key);
+    if (!(write.value ?? '').isWellFormed())
+      throw new HostError('invalid-params', 'the value has an unpaired surrogate', { hint: 'send valid Unicode' });
+    return new Promise((resolve, reject) => {
+      waiting.push({ ...write, resolve, reject });
+      if (waiting.length === 1) void writeWaiting();
+    });
+  }
+
+  /** What comes in until the writer gets to the job is part of it. */
+  async function writeWaiting(): Promise<void> {
+    let taken: Waiting[] = [];
+    try {
+      const outcomes = await database.write((tx) => {
+        taken = takeSome(waiting);
+        if (waiting.length > 0) void writeWaiting();
+        return applyWrites(tx, taken, quota);
+      });
+      taken.forEach((write, index) => {
+        settle(write, outcomes[index]);
+      });
+    } catch (error) {
+      if (taken.length === 0) taken = waiting.splice(0); // the writer is closed: the job never ran
+      for (const write of taken) {
+        cache.forget(write.bucket, write.key);
+        write.reject(error);
+      }
+    }
+  }
+
+  function settle(write: Waiting, outcome: KvChange | HostError | undefined): void {
+    if (outcome === undefined || outcome instanceof HostError) return write.reject(outcome);
+    cache.commit(
+      write.bucket,
+      write.key,
+      write.value === null ? { value: null, revision: 0 } : { value: write.value, revision: outcome.revision },
+    );
+    write.resolve(outcome);
+  }
+
+  return {
+    async get(bucket, key) {
+      checkName(bucket, key);
+      const known = cache.get(bucket, key);
+      if (known) return known;
+      const stamp = cache.stamp();
+      const found = await database.read.get<KvEntry>('SELECT value, revision FROM kv_entries WHERE bucket = ? AND key = ?', [bucket, key]);
+      const entry = found ?? { value: null, revision: 0 };
+      cache.fill(bucket, key, entry, stamp);
+      return entry;
+    },
+    list(bucket, options) {
+      checkName(bucket, 'any');
+      return listEntries(database, bucket, options);
+    },
+    async put(bucket, key, value, ifRevision, entry) {
+      const { revision } = await enqueue({ bucket, key, value, ifRevision, entry });
+      return { revision };
+    },
+    async delete(bucket, key, ifRevision, entry) {
+      const { deleted } = await enqueue({ bucket, key, value: null, ifRevision, entry });
+      return { deleted };
+    },
+    buckets: () => database.read.all('SELECT bucket, keys, bytes FROM kv_buckets WHERE keys > 0 ORDER BY bucket'),
+  };
+}
+
+function takeSome(waiting: Waiting[]): Waiting[] {
+  let characters = 0;
+  const most = waiting.findIndex((write, index) => {
+    characters += write.value?.length ?? 0;
+    return index > 0 && (index >= writesPerJob || characters > charactersPerJob);
+  });
+  return waiting.splice(0, most === -1 ? waiting.length : most);
+}
+
+async function listEntries(
+  database: Database,
+  bucket: string,
+  options: { prefix?: string; after?: string; limit: number },
+): Promise<KvListing> {
+  const { prefix = '', after = '', limit } = options;
+  const where = ['bucket = ?', 'key > ?'];
+  const params: unknown[] = [bucket, after];
+  if (prefix !== '') {
+    where.push('key >= ?');
+    params.push(prefix);
+  }
+  const end = findEnd(prefix);
+  if (end !== null) {
+    where.push('key < ?');
+    params.push(end);
+  }
+  const rows = await database.read.all<KvListing['entries'][number]>(
+    `SELECT key, revision, bytes FROM kv_entries WHERE ${where.join(' AND ')} ORDER BY key LIMIT ?`,
+    [...params, limit + 1],
+  );
+  const entries = rows.slice(0, limit);
+  return { entries, next: rows.length > limit ? (entries.at(-1)?.key ?? null) : null };
+}
+
+/** The first key behind all that begin with the prefix; UTF-8 sorts by bytes as Unicode does by code points. Null: there is none. */
+function findEnd(prefix: string): string | null {
+  const points = [...prefix].map((character) => character.codePointAt(0) ?? 0);
+  while (points.at(-1) === 0x10ffff) points.pop();
+  const last = points.pop();
+  if (last === undefined) return null;
+  return String.fromCodePoint(...points, last === 0xd7ff ? 0xe000 : last + 1); // between them are the surrogates, which are no characters
+}
+
+function checkName(bucket: string, key: string): void {
+  const isBucket = bucketPattern.test(bucket) && (bucket.startsWith('plugin:') || bucket.length <= operatorBucketMost);
+  if (!isBucket) throw new HostError('invalid-params', 'this is not the name of a bucket', { hint: 'use 1 to 64 of a-z 0-9 . _ -' });
+  if (key === '' || !key.isWellFormed())
+    throw new HostError('invalid-params', 'a key is not empty and valid Unicode', { hint: 'choose another key' });
+}

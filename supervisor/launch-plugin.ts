@@ -1,0 +1,37 @@
+import { highestRisk } from '../protocol/capabilities.ts';
+import { defaultResources, type Resources } from '../protocol/manifest.ts';
+import type { VerifiedManifest } from './manifest-verify.ts';
+import type { Launch } from './runner.ts';
+
+/** What one generation is started with: a grant is made from nothing less than a verified manifest. */
+export function createLaunch(
+  bundle: { manifest: VerifiedManifest; artifact: Buffer; artifactSha256: string },
+  generation: number,
+  config: Readonly<Record<string, unknown>>,
+  ceilings: Resources,
+): Launch {
+  const { manifest, artifact, artifactSha256 } = bundle;
+  const asked = { ...defaultResources, ...manifest.resources };
+  return {
+    plugin: { id: manifest.id, name: manifest.name, version: manifest.version },
+    engine: manifest.engine,
+    hostRisk: highestRisk(manifest.capabilities) === 'host',
+    generation,
+    grant: {
+      pluginId: manifest.id,
+      capabilities: new Set(manifest.capabilities),
+      egress: manifest.egress ?? [],
+      readBuckets: manifest.kv?.read_buckets ?? [],
+    },
+    services: Object.fromEntries((manifest.services ?? []).map(({ name, methods }) => [name, methods.map((method) => method.name)])),
+    config,
+    resources: {
+      memory_mib: Math.min(asked.memory_mib, ceilings.memory_mib),
+      cpu_percent: Math.min(asked.cpu_percent, ceilings.cpu_percent),
+      pids: Math.min(asked.pids, ceilings.pids),
+      tmp_mib: Math.min(asked.tmp_mib, ceilings.tmp_mib),
+    },
+    artifact,
+    artifactSha256,
+  };
+}

@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { asHostError, HostError } from '../protocol/errors.ts';
+import { createRealClock } from './clock.ts';
+import { type Config, readConfig } from './config.ts';
+import { createLog, type Log } from './log.ts';
+import { settleRoot } from './root.ts';
+import type { Runner } from './runner.ts';
+import { createNoopRunner } from './runner-noop.ts';
+import { type Service, startService } from './service.ts';
+
+const packageJson = new URL('../package.json', import.meta.url);
+const stopMostMs = 8_000;
+
+/**
+ * Runs the service until it is told to stop: SIGTERM or SIGINT stop it, SIGHUP reads the trust policy again and rescans. A fault at start is
+ * printed, with what mends it, and ends the process with 1 (2 for a faulty configuration).
+ */
+export async function runService(onReady: (service: Service, config: Config) => void = () => {}): Promise<void> {
+  process.umask(0o077);
+  try {
+    const config = readConfig(process.env);
+    const warning = settleRoot(config, process);
+    if (warning !== null) process.stderr.write(`warning: ${warning}\n`);
+    const log = createLog(config.logLevel);
+    process.on('unhandledRejection', (reason) => log.error('fault', { error: describe(reason) })); // a part's fault stays its own
+    const clock = createRealClock();
+    const { version } = JSON.parse(readFileSync(packageJson, 'utf8')) as { version: string };
+    const service = await startService({ config, clock, log, version, uid: process.getuid?.() ?? -1, random: Math.random, createRunner: () => createRunner(config, log) });
+    takeSignals(service, log);
+    onReady(service, config);
+  } catch (thrown) {
+    const error = asHostError(thrown);
+    const hint = typeof error.details.hint === 'string' ? `\n  ${error.details.hint}` : '';
+    process.stderr.write(`lattice: ${error.code === 'internal' ? describe(error.cause ?? error) : error.message}${hint}\n`);
+    process.exit(error.code === 'invalid-params' ? 2 : 1);
+  }
+}
+
+function takeSignals(service: Service, log: Log): void {
+  let stopping = false;
+  async function stop(reason: string, code: number): Promise<void> {
+    if (stopping) return;
+    stopping = true;
+    log.info('service.stopping', { reason });
+    // Nothing that hangs may keep the process: children die with it.
+    setTimeout(() => process.exit(1), stopMostMs).unref();
+    await service.stop().catch((error: unknown) => log.error('service.stop', { error: describe(error) }));
+    process.exit(code);
+  }
+  process.on('SIGTERM', () => void stop('SIGTERM', 0));
+  process.on('SIGINT', () => void stop('SIGINT', 0));
+  process.on('SIGHUP', () => void service.reload().catch((error: unknown) => log.error('service.reload', { error: describe(error) })));
+  process.on('uncaughtException', (error) => {
+    log.error('fault', { error: describe(error) });
+    void stop('fault', 1);
+  });
+}
+
+async function createRunner(config: Config, log: Log): Promise<Runner> {
+  if (config.runner === 'noop') return createNoopRunner();
+  const { openSubprocessRunner } = await import('./open-subprocess-runner.ts');
+  return openSubprocessRunner(config, log);
+}
+
+const describe = (error: unknown): string => (error instanceof Error ? (error instanceof HostError ? error.message : (error.stack ?? error.message)) : String(error));

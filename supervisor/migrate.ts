@@ -1,0 +1,43 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HostError } from '../protocol/errors.ts';
+import type { Connection } from './sqlite-connection.ts';
+
+type Migration = { version: number; file: string };
+
+/** Brings the schema to the newest version: the files `NNN-name.sql` in order, each in a transaction that also sets the number. */
+export async function migrate(connection: Connection, directory: string): Promise<{ from: number; to: number }> {
+  const steps = await listMigrations(directory);
+  const newest = steps.length;
+  const row = await connection.get<{ user_version: number }>('PRAGMA user_version');
+  const from = row?.user_version ?? 0;
+  if (from > newest) {
+    throw new HostError('unavailable', `the database has schema ${from}, this version knows only up to ${newest}`, {
+      rule: 'newer-schema',
+      hint: 'start the version that wrote the database, or restore a backup from before the upgrade',
+    });
+  }
+  for (const step of steps.slice(from)) await apply(connection, join(directory, step.file), step.version);
+  return { from, to: newest };
+}
+
+async function apply(connection: Connection, file: string, version: number): Promise<void> {
+  const sql = await readFile(file, 'utf8');
+  await connection.exec('BEGIN IMMEDIATE');
+  try {
+    await connection.exec(sql);
+    await connection.exec(`PRAGMA user_version = ${version}`);
+    await connection.exec('COMMIT');
+  } catch (error) {
+    await connection.exec('ROLLBACK').catch(() => undefined); // SQLite may have rolled back by itself
+    throw error;
+  }
+}
+
+async function listMigrations(directory: string): Promise<Migration[]> {
+  const files = (await readdir(directory)).filter((file) => file.endsWith('.sql')).sort();
+  const steps = files.map((file) => ({ version: Number(/^(\d{3})-/.exec(file)?.[1]), file }));
+  const stray = steps.find((step, index) => step.version !== index + 1);
+  if (stray) throw new HostError('internal', `migration ${stray.file} is out of order`, { hint: 'install the package again' });
+  return steps;
+}

@@ -1,0 +1,50 @@
+import { type Clock, createRealClock } from './clock.ts';
+import type { Config } from './config.ts';
+import type { Log } from './log.ts';
+import type { Runner } from './runner.ts';
+import { loadRunnerBundle } from './runner-bundle.ts';
+import { createSubprocessRunner } from './runner-subprocess.ts';
+import type { CgroupOffer } from './sandbox/cgroup.ts';
+import { chooseLevel, isAtLeast } from './sandbox/levels.ts';
+import { probeSandbox } from './sandbox/probe.ts';
+import type { ProbeReport } from './sandbox/probe-report.ts';
+import { describeOwnNode, findTools } from './sandbox/tools.ts';
+import { createUidPool } from './sandbox/uids.ts';
+
+const callTimeoutMs = 30_000;
+const noCgroup: CgroupOffer = { offered: false, detail: 'children are not put in cgroups by this version', howToGet: 'nothing to do: isolated limits memory and processes by rlimits' };
+
+/** Finds the tools, tries the sandbox on a payload that attacks it, and gives out the runner; the probe's findings go to the log. */
+export async function openSubprocessRunner(config: Config, log: Log, clock: Clock = createRealClock()): Promise<Runner> {
+  const tools = await findTools(describeOwnNode());
+  const uids = process.getuid?.() === 0 ? createUidPool() : null;
+  const probe = (): Promise<ProbeReport> => probeSandbox({ tools, clock, uids, cgroup: noCgroup });
+  const runnerBundle = await loadRunnerBundle();
+  let report = await probe();
+  announce(report);
+
+  function announce({ available, layers }: ProbeReport): void {
+    const wanted = config.sandbox === 'auto' ? 'isolated' : config.sandbox;
+    const missing = layers.filter((row) => !row.available).map(({ layer, detail, howToGet }) => ({ layer, detail, howToGet }));
+    log[isAtLeast(available, wanted) ? 'info' : 'warn']('sandbox.probe', { available, minimum: config.sandbox, ...(isAtLeast(available, wanted) ? {} : { missing }) });
+  }
+
+  const choose = (engine: 'node' | 'native', hostRisk: boolean) => chooseLevel({ minimum: config.sandbox, available: report.available, engine, hostRisk, layers: report.layers });
+
+  return createSubprocessRunner({
+    tools,
+    runnerBundle,
+    uids,
+    callTimeoutMs,
+    clock,
+    async chooseLevel(engine, hostRisk) {
+      let choice = choose(engine, hostRisk);
+      if (!choice.ok) {
+        report = await probe(); // what was missing may have been put right since
+        choice = choose(engine, hostRisk);
+      }
+      if (!choice.ok) throw choice.error;
+      return { level: choice.level, disableUserns: report.disableUserns };
+    },
+  });
+}

@@ -1,0 +1,111 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { appendFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { asHostError } from '../protocol/errors.ts';
+import { type Clock, timestamp } from './clock.ts';
+import type { Log } from './log.ts';
+import type { LogLine } from './plugin-view.ts';
+
+export type PluginLogDeps = { folder: string; runBytes: number; runs: number; clock: Clock; log: Log };
+type Run = { number: number; seq: number; bytes: number; droppedBytes: number; buffer: string[]; writing: Promise<void> | null };
+
+const lineMost = 8192;
+const fileName = (run: number): string => `run-${String(run).padStart(9, '0')}.ndjson`;
+const runOf = (name: string): number | null => {
+  const match = /^run-(\d+)\.ndjson$/.exec(name);
+  return match ? Number(match[1]) : null;
+};
+
+/**
+ * One plugin's log: a file per run (generation), capped, the oldest runs removed. Writing never blocks: lines wait in memory for the write
+ * before them, and what is over the cap is dropped and counted.
+ */
+export function createPluginLog({ folder, runBytes, runs, clock, log }: PluginLogDeps) {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const followers = new Set<(line: LogLine) => void>();
+  let current: Run | null = null;
+
+  const knownRuns = (): number[] =>
+    readdirSync(folder)
+      .map(runOf)
+      .filter((run) => run !== null)
+      .sort((a, b) => a - b);
+
+  function begin(number: number): Run {
+    const run: Run = { number, seq: 0, bytes: 0, droppedBytes: 0, buffer: [], writing: null };
+    current = run;
+    const old = knownRuns();
+    for (const stale of old.slice(0, Math.max(0, old.length - runs + 1))) rmSync(join(folder, fileName(stale)), { force: true });
+    return run;
+  }
+
+  function write(number: number, source: LogLine['source'], level: string, text: string): void {
+    const run = current !== null && current.number >= number ? current : begin(number);
+    const line: LogLine = { run: number, seq: ++run.seq, time: timestamp(clock), source, level, text: text.slice(0, lineMost) };
+    const encoded = `${JSON.stringify(line)}\n`;
+    for (const follow of followers) follow(line);
+    const bytes = Buffer.byteLength(encoded);
+    if (run.bytes + bytes > runBytes) {
+      run.droppedBytes += bytes;
+      return;
+    }
+    run.bytes += bytes;
+    run.buffer.push(encoded);
+    run.writing ??= drain(run);
+  }
+
+  async function drain(run: Run): Promise<void> {
+    while (run.buffer.length > 0) {
+      const text = run.buffer.join('');
+      run.buffer = [];
+      try {
+        await appendFile(join(folder, fileName(run.number)), text, { mode: 0o600 });
+      } catch (error) {
+        run.droppedBytes += Buffer.byteLength(text);
+        log.warn('plugin.log', { error: asHostError(error).code });
+      }
+    }
+    run.writing = null;
+  }
+
+  return {
+    write,
+    /** A reader sees everything that was written before it asked. */
+    async read(options: {
+      run?: number;
+      last: number;
+    }): Promise<{ run: number | null; runs: number[]; lines: LogLine[]; dropped_bytes: number }> {
+      await current?.writing;
+      const numbers = new Set(knownRuns());
+      if (current) numbers.add(current.number);
+      const all = [...numbers].sort((a, b) => a - b);
+      const run = options.run ?? all.at(-1) ?? null;
+      if (run === null || !all.includes(run)) return { run: null, runs: all, lines: [], dropped_bytes: 0 };
+      const lines = readLines(join(folder, fileName(run))).slice(-options.last);
+      return { run, runs: all, lines, dropped_bytes: current?.number === run ? current.droppedBytes : 0 };
+    },
+    follow(onLine: (line: LogLine) => void): () => void {
+      followers.add(onLine);
+      return () => void followers.delete(onLine);
+    },
+    flush: (): Promise<void> => current?.writing ?? Promise.resolve(),
+  };
+}
+
+export type PluginLog = ReturnType<typeof createPluginLog>;
+
+function readLines(file: string): LogLine[] {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch {
+    return []; // this run has said nothing yet
+  }
+  return text.split('\n').flatMap((line) => {
+    try {
+      return line === '' ? [] : [JSON.parse(line) as LogLine]; // written by this file
+    } catch {
+      return []; // the half line of a crash
+    }
+  });
+}

@@ -1,0 +1,35 @@
+import { HostError } from '../protocol/errors.ts';
+import type { Sql } from './database.ts';
+import type { PluginRecord } from './plugin-store.ts';
+
+type Stored = Omit<PluginRecord, 'config' | 'health'> & {
+  config: string;
+  exits: string;
+  crashTimesMs: string;
+  broken: number;
+  generation: number;
+};
+
+const columns = `id, publisher, name, type, version, bundle_sha256 AS bundleSha256, artifact_sha256 AS artifactSha256, manifest, status,
+  config, accepted_by AS acceptedBy, verified_at AS verifiedAt, installed_at AS installedAt, activated_at AS activatedAt,
+  disabled_at AS disabledAt, created_at AS createdAt, updated_at AS updatedAt, exits, crash_times_ms AS crashTimesMs, broken, generation`;
+
+export const readPlugins = async (sql: Sql): Promise<PluginRecord[]> =>
+  (await sql.all<Stored>(`SELECT ${columns} FROM plugins ORDER BY id`)).map(parseStored);
+
+export async function findPlugin(sql: Sql, id: string): Promise<PluginRecord | undefined> {
+  const stored = await sql.get<Stored>(`SELECT ${columns} FROM plugins WHERE id = ?`, [id]);
+  return stored && parseStored(stored);
+}
+
+export async function loadPlugin(sql: Sql, id: string): Promise<PluginRecord> {
+  const record = await findPlugin(sql, id);
+  if (!record)
+    throw new HostError('not-found', `no plugin ${id} is installed`, { hint: 'see `lattice plugins list`, and install it first' });
+  return record;
+}
+
+function parseStored({ exits, crashTimesMs, broken, generation, config, ...rest }: Stored): PluginRecord {
+  const health = { exits: JSON.parse(exits), crashTimesMs: JSON.parse(crashTimesMs), broken: broken === 1, generation };
+  return { ...rest, config: JSON.parse(config), health };
+}

@@ -1,0 +1,88 @@
+import { type Clock, timestamp } from './clock.ts';
+import type { Database, Tx } from './database.ts';
+import { acceptBundle, changeBundle, changeConfig, changeStatus } from './plugin-changes.ts';
+import type { Status } from './plugin-lifecycle.ts';
+import { findPlugin, loadPlugin, readPlugins } from './plugin-rows.ts';
+
+export type StoredStatus = Exclude<Status, 'verified'>;
+export type ExitRecord = {
+  generation: number;
+  startedAt: string;
+  endedAt: string;
+  cause: string;
+  code: number | null;
+  signal: string | null;
+  detail: string;
+  stderrTail: string[];
+  lastHostCall: string | null;
+};
+/** The newest exit first. */
+export type Health = { exits: ExitRecord[]; crashTimesMs: number[]; broken: boolean; generation: number };
+/** What the operator consents to: verified bytes, and the exact text of the manifest that pins them. */
+export type AcceptedBundle = {
+  id: string;
+  publisher: string;
+  name: string;
+  type: string;
+  version: string;
+  bundleSha256: string;
+  artifactSha256: string;
+  manifest: string;
+  verifiedAt: string | null;
+};
+export type PluginRecord = AcceptedBundle & {
+  status: StoredStatus;
+  config: Record<string, unknown>;
+  acceptedBy: string | null;
+  installedAt: string | null;
+  activatedAt: string | null;
+  disabledAt: string | null;
+  createdAt: string;
+  updatedAt: string;
+  health: Health;
+};
+export type StatusEntry = { actor: string | null; reason?: string; code?: string };
+export type PluginStore = ReturnType<typeof createPluginStore>;
+
+const exitsKept = 20;
+const crashTimesKept = 20;
+
+/** The only SQL about plugins. Every change commits with its audit row. */
+export function createPluginStore({ database, clock }: { database: Database; clock: Clock }) {
+  return {
+    all: () => readPlugins(database.read),
+    get: (id: string) => findPlugin(database.read, id),
+    publisherOf: async (id: string): Promise<string | undefined> => (await findPlugin(database.read, id))?.publisher,
+    /** From verified to installed. The same bundle again changes nothing; another one is an upgrade and needs `setBundle`. */
+    accept: (bundle: AcceptedBundle, actor: string | null) => database.write((tx) => acceptBundle(tx, bundle, actor, timestamp(clock))),
+    /** Decides by the status at the time of the commit, whatever the caller saw before. */
+    setStatus: (id: string, status: Status, entry: StatusEntry) =>
+      database.write((tx) => changeStatus(tx, id, status, entry, timestamp(clock))),
+    /** An upgrade, downgrade or rollback that the operator consented to. */
+    setBundle: (bundle: AcceptedBundle, actor: string | null) => database.write((tx) => changeBundle(tx, bundle, actor, timestamp(clock))),
+    setConfig: (id: string, config: Record<string, unknown>, actor: string | null) =>
+      database.write((tx) => changeConfig(tx, id, config, actor, timestamp(clock))),
+    saveHealth: (id: string, health: Health) => database.write((tx) => saveHealth(tx, id, health)),
+    /** Counts up for ever, also over restarts of the service: a fact of an old process is never taken for one of a new. */
+    nextGeneration: (id: string) => database.write((tx) => nextGeneration(tx, id)),
+  };
+}
+
+async function saveHealth(tx: Tx, id: string, health: Health): Promise<void> {
+  const { changes } = await tx.run(
+    'UPDATE plugins SET exits = ?, crash_times_ms = ?, broken = ?, generation = max(generation, ?) WHERE id = ?',
+    [
+      JSON.stringify(health.exits.slice(0, exitsKept)),
+      JSON.stringify(health.crashTimesMs.slice(-crashTimesKept)),
+      health.broken ? 1 : 0,
+      health.generation,
+      id,
+    ],
+  );
+  if (changes === 0) await loadPlugin(tx, id);
+}
+
+async function nextGeneration(tx: Tx, id: string): Promise<number> {
+  await tx.run('UPDATE plugins SET generation = generation + 1 WHERE id = ?', [id]);
+  return (await loadPlugin(tx, id)).health.generation;
+}

@@ -1,0 +1,110 @@
+import type { Capability } from '../protocol/capabilities.ts';
+import type { Status } from './plugin-lifecycle.ts';
+import type { ExitRecord } from './plugin-store.ts';
+import type { PublicState } from './runtime-states.ts';
+
+/** What an operator and the public dashboard see of a running (or stopped) plugin. Never a path. */
+export type RuntimeView = {
+  plugin_id: string;
+  state: PublicState;
+  runner: string; // `noop`, `subprocess`
+  sandbox: string | null; // the level in force, null while there is no child
+  limits_not_enforced: string[];
+  generation: number | null;
+  pid: number | null;
+  message: string | null; // why it is in this state, when that needs saying
+  restarts: number; // crashes that count against the restart intensity
+  next_retry_at: string | null;
+  started_at: string | null;
+  stopped_at: string | null;
+  updated_at: string;
+};
+
+export type UpgradeView = {
+  bundle_sha256: string;
+  version: string;
+  downgrade: boolean;
+  capabilities_added: Capability[];
+  capabilities_removed: Capability[];
+};
+
+export type PluginView = {
+  id: string;
+  name: string;
+  type: string;
+  version: string;
+  publisher: string;
+  capabilities: Capability[];
+  artifact_sha256: string;
+  bundle_sha256: string;
+  available: boolean; // a verified bundle of this id and publisher is on disk
+  status: Status;
+  upgrade: UpgradeView | null;
+  runtime: RuntimeView | null; // null for a bundle that is only verified
+  verified_at: string | null;
+  installed_at: string | null;
+  activated_at: string | null;
+  disabled_at: string | null;
+  created_at: string | null;
+  updated_at: string | null;
+};
+
+/** More about one plugin: what it declares. */
+export type PluginDetail = PluginView & {
+  engine: string;
+  egress: string[];
+  read_buckets: string[];
+  services: { name: string; methods: { name: string; effect: string; scopes: string[]; timeout_ms: number }[] }[];
+  resources: Record<string, number>;
+  accepted_by: string | null;
+};
+
+export type RefusedBundle = { folder: string; code: string; detail: string };
+
+export type WhyView = {
+  id: string;
+  status: Status;
+  state: PublicState;
+  message: string | null;
+  uptime_ms: number | null;
+  next_retry_at: string | null;
+  last_host_call: string | null;
+  exits: ExitRecord[]; // newest first, at most 20
+  counters: Record<string, number>;
+};
+
+export type LogLine = {
+  run: number;
+  seq: number;
+  time: string;
+  source: 'plugin' | 'stderr' | 'stray' | 'supervisor';
+  level: string;
+  text: string;
+};
+
+export type CallRequest = { id: string; service: string; method: string; payload: unknown };
+export type Actor = { id: string; scopes: readonly string[]; plugin: string | null };
+
+/** What the control plane asks of the supervisor. Every refusal is a HostError. */
+export type Supervisor = {
+  list(): PluginView[]; // sorted by id; records whose bundle is gone, and bundles without a record, included
+  show(id: string): PluginDetail; // not-found
+  refused(): RefusedBundle[];
+  setStatus(request: { id: string; status: Status; bundleSha256?: string }, actor: Actor): Promise<PluginView>;
+  upgrade(request: { id: string; bundleSha256?: string }, actor: Actor): Promise<PluginView>;
+  reset(id: string, actor: Actor): Promise<PluginView>;
+  call(request: CallRequest, actor: Actor, options: { signal: AbortSignal; requestId: string }): Promise<unknown>; // scopes are checked here
+  why(id: string): WhyView;
+  config(id: string): Record<string, unknown>;
+  setConfig(id: string, config: Record<string, unknown>, actor: Actor): Promise<Record<string, unknown>>; // restarts an active plugin
+  rescan(actor: Actor): Promise<{ verified: number; refused: RefusedBundle[] }>;
+  logs: {
+    read(
+      id: string,
+      options: { run?: number; last: number },
+    ): Promise<{ run: number | null; runs: number[]; lines: LogLine[]; dropped_bytes: number }>;
+    follow(id: string, onLine: (line: LogLine) => void): () => void; // returns unsubscribe
+  };
+  health(): { ready: boolean; reasons: string[]; plugins: { active: number; armed: number; failed: number } };
+  stop(): Promise<void>;
+};

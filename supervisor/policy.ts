@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import type { RateClass } from '../protocol/host-methods.ts';
+import type { Resources } from '../protocol/manifest.ts';
+import { parseStrict } from '../protocol/strict-json.ts';
+import type { Rate } from './rate-limiter.ts';
+
+const rate = z.strictObject({ per_second: z.number().positive().max(1e6), burst: z.int().min(1).max(1_000_000) });
+
+const schema = z.strictObject({
+  ceilings: z
+    .strictObject({
+      memory_mib: z.int().min(16).default(1024),
+      cpu_percent: z.int().min(1).default(400),
+      pids: z.int().min(1).default(256),
+      tmp_mib: z.int().min(1).default(256),
+    })
+    .prefault({}),
+  kv: z
+    .strictObject({
+      keys: z.int().min(1).default(10_000),
+      bytes: z
+        .int()
+        .min(1)
+        .default(16 * 1024 * 1024),
+    })
+    .prefault({}),
+  rates: z.strictObject({ read: rate, effect: rate, fetch: rate, notify: rate, log: rate }).partial().prefault({}),
+  logs: z
+    .strictObject({
+      run_bytes: z
+        .int()
+        .min(4096)
+        .default(1024 * 1024),
+      runs: z.int().min(1).max(100).default(10),
+    })
+    .prefault({}),
+});
+
+export type Policy = Readonly<{
+  ceilings: Resources; // what a manifest's `resources` may ask for at most
+  kv: { keys: number; bytes: number }; // per plugin
+  rates: Readonly<Record<RateClass, Rate>>;
+  logs: { runBytes: number; runs: number }; // per plugin
+}>;
+
+/** Reads the operator's policy file (`LATTICE_POLICY`); without one, the defaults. Throws an Error that names the JSON pointer. */
+export function readPolicy(file: string | null, defaults: Readonly<Record<RateClass, Rate>>): Policy {
+  const parsed = file === null ? ({ ok: true, value: {} } as const) : parseStrict(readFileSync(file));
+  if (!parsed.ok) throw new Error(parsed.detail);
+  const checked = schema.safeParse(parsed.value);
+  if (!checked.success) throw new Error(checked.error.issues.map((issue) => `/${issue.path.join('/')}: ${issue.message}`).join('; '));
+  const { ceilings, kv, rates, logs } = checked.data;
+  const given = Object.entries(rates).map(([name, row]) => [name, { perSecond: row?.per_second, burst: row?.burst }]);
+  return { ceilings, kv, rates: { ...defaults, ...Object.fromEntries(given) }, logs: { runBytes: logs.run_bytes, runs: logs.runs } };
+}

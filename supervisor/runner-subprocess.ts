@@ -1,0 +1,169 @@
+import { childMethods } from '../protocol/child-methods.ts';
+import { asHostError, HostError } from '../protocol/errors.ts';
+import { createPeer } from '../protocol/peer.ts';
+import { acceptedVersions, protocolVersion, wireLimits } from '../protocol/version.ts';
+import type { Clock } from './clock.ts';
+import { createOutputLines } from './output-lines.ts';
+import type { Exit, Launch, Run, RunEvents, Runner } from './runner.ts';
+import { createContainedChild } from './sandbox/contained-child.ts';
+import { openDescriptors } from './sandbox/descriptors.ts';
+import { planLaunch } from './sandbox/launch.ts';
+import type { Level } from './sandbox/levels.ts';
+import { spawnPlan } from './sandbox/spawn-plan.ts';
+import type { Tools } from './sandbox/tools.ts';
+import type { UidPool } from './sandbox/uids.ts';
+
+export type SubprocessDeps = {
+  tools: Tools;
+  runnerBundle: Buffer;
+  /** The level this plugin runs at; throws HostError `sandbox-unavailable` when too little is available. */
+  chooseLevel(engine: 'node' | 'native', hostRisk: boolean): Promise<{ level: Level; disableUserns: boolean }>;
+  uids: UidPool | null; // as root: each child has an unprivileged uid of its own
+  callTimeoutMs: number;
+  clock: Clock;
+};
+
+const output = { lineBytes: 8192, bytesPerSecond: 256 * 1024 } as const;
+const writeStalledMs = 10_000;
+const lastWordsMs = 250; // how long what the child still had to say is waited for when it has ended
+
+/** Runs a plugin as a caged child process that speaks JSON-RPC over its stdio. */
+export const createSubprocessRunner = (deps: SubprocessDeps): Runner => ({
+  name: 'subprocess',
+  async start(launch, dispatch, events): Promise<Run> {
+    const { engine } = launch;
+    if (engine !== 'node' && engine !== 'native')
+      throw new HostError('sandbox-unavailable', `this service has no runner for engine ${engine}`, {
+        hint: 'only node and native plugins run here',
+      });
+    const { level, disableUserns } = await deps.chooseLevel(engine, launch.hostRisk);
+    const lease = deps.uids?.take() ?? null;
+    try {
+      return connectChild(deps, { launch, engine, level, disableUserns, uid: lease?.uid ?? null }, dispatch, {
+        ...events,
+        exited(exit) {
+          lease?.release();
+          events.exited(exit);
+        },
+      });
+    } catch (error) {
+      lease?.release();
+      throw error;
+    }
+  },
+});
+
+type Start = { launch: Launch; engine: 'node' | 'native'; level: Level; disableUserns: boolean; uid: number | null };
+
+function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<Runner['start']>[1], events: RunEvents): Run {
+  const { launch, level, uid } = start;
+  const { artifact, artifactSha256 } = launch;
+  const plan = planLaunch({
+    level,
+    tools: deps.tools,
+    resources: launch.resources,
+    uid,
+    disableUserns: start.disableUserns,
+    launcher: { uid: process.getuid?.() ?? -1, pid: process.pid, openDescriptors: openDescriptors() },
+    program:
+      start.engine === 'native'
+        ? { engine: 'native', artifact }
+        : { engine: 'node', runner: deps.runnerBundle, artifact, artifactSha256, title: `lattice plugin ${launch.plugin.id}` },
+  });
+  const child = spawnPlan(plan);
+  const contained = createContainedChild(child, uid);
+  let strays = 0;
+  const stderr = createOutputLines({ ...output, monotonicMs: deps.clock.monotonicMs, onLine: (text) => events.output('stderr', text) });
+  const stderrEnded = new Promise<void>((resolve) => {
+    child.stderr.on('data', stderr.push);
+    child.stderr.on('close', resolve);
+    child.stderr.on('error', () => resolve());
+  });
+
+  const peer = createPeer({
+    input: child.stdout,
+    output: child.stdin,
+    timers: deps.clock,
+    handle: dispatch,
+    stalledAfterMs: writeStalledMs,
+    onViolation: events.violated,
+    onStray(text) {
+      events.output('stray', `${text} (printed to stdout, which is the protocol's; print to stderr instead)`);
+      if (++strays === wireLimits.strayLines) {
+        peer.close(new HostError('plugin-crashed', 'the plugin printed too much to stdout'));
+        events.violated('stray-output', `${wireLimits.strayLines} lines on stdout were not messages`);
+      }
+    },
+  });
+
+  contained.onExit((exit) => {
+    peer.close(
+      new HostError('plugin-crashed', `${launch.plugin.id} ended before it answered`, {
+        hint: `see why: lattice plugins why ${launch.plugin.id}`,
+      }),
+    );
+    void waitForLastWords(stderrEnded, deps.clock).then(() => {
+      stderr.end();
+      events.exited(exit satisfies Exit);
+    });
+  });
+
+  initialize();
+
+  function initialize(): void {
+    peer.request('initialize', describeInitialize(launch, deps.callTimeoutMs), { timeoutMs: childMethods.initialize.timeoutMs }).then(
+      (answer) => {
+        const parsed = childMethods.initialize.result.safeParse(answer);
+        if (parsed.success && acceptedVersions.includes(parsed.data.protocol)) events.ready();
+        else events.violated('initialize-answer', `the answer to initialize must be {"protocol": ${protocolVersion}}`);
+      },
+      (error: unknown) => {
+        const { code, message } = asHostError(error);
+        // A runner that could not load its plugin ends by itself, with an exit code that says more; the deadline is the runtime's.
+        if (code !== 'plugin-crashed' && code !== 'deadline-exceeded') events.violated('initialize-refused', message);
+      },
+    );
+  }
+
+  return {
+    get pid() {
+      return contained.pid();
+    },
+    sandbox: level,
+    limitsNotEnforced: plan.limitsNotEnforced,
+    invoke: (service, method, payload, { timeoutMs, ...rest }) =>
+      peer.request('invoke', { service, method, payload, timeout_ms: timeoutMs }, { timeoutMs, ...rest }),
+    ping: () => peer.request('ping', {}, { timeoutMs: childMethods.ping.timeoutMs }),
+    shutdown: () => peer.request('shutdown', {}, { timeoutMs: childMethods.shutdown.timeoutMs }),
+    terminate: contained.terminate,
+    kill: contained.kill,
+    counters: () => ({
+      ...peer.counters(),
+      stray_lines: strays,
+      held_bytes: peer.heldBytes(),
+      stderr_dropped_bytes: stderr.droppedBytes(),
+    }),
+  };
+}
+
+const describeInitialize = ({ plugin, generation, grant, services, config }: Launch, callTimeoutMs: number) => ({
+  protocol: protocolVersion,
+  accepts: acceptedVersions,
+  plugin,
+  generation,
+  grant: { capabilities: [...grant.capabilities].sort(), read_buckets: grant.readBuckets, egress: grant.egress },
+  services,
+  limits: { line_bytes: wireLimits.lineBytes, in_flight: wireLimits.inFlight, call_timeout_ms: callTimeoutMs },
+  config,
+});
+
+/** A grandchild may hold the pipe open for ever, so the wait for its end is bounded. */
+function waitForLastWords(ended: Promise<void>, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = clock.timer(lastWordsMs, resolve);
+    void ended.then(() => {
+      timer.cancel();
+      resolve();
+    });
+  });
+}

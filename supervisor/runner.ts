@@ -1,0 +1,45 @@
+import type { Resources } from '../protocol/manifest.ts';
+import type { Dispatch, Grant } from './broker.ts';
+import type { Cause } from './restart-policy.ts';
+
+/** Everything a runner needs to start one generation of one plugin; nothing in it is read from the bundle's folder. */
+export type Launch = {
+  plugin: { id: string; name: string; version: string };
+  engine: 'node' | 'native' | 'template' | 'quickjs' | 'wasm';
+  hostRisk: boolean;
+  generation: number;
+  grant: Grant;
+  services: Readonly<Record<string, readonly string[]>>;
+  config: Readonly<Record<string, unknown>>;
+  resources: Resources;
+  artifact: Buffer; // the bytes whose SHA-256 the accepted manifest pins
+  artifactSha256: string;
+};
+
+export type Exit = { cause: Cause; code: number | null; signal: string | null; detail: string };
+
+/** What a runner reports. `exited` comes exactly once, last, and means that nothing of this generation runs any more. */
+export type RunEvents = {
+  ready(): void;
+  violated(rule: string, detail: string): void;
+  output(source: 'stderr' | 'stray', text: string): void;
+  exited(exit: Exit): void;
+};
+
+export type InvokeOptions = { timeoutMs: number; signal?: AbortSignal; onProgress?: (value: unknown) => void };
+
+/** One generation of one plugin while it runs. None of these throws; after the exit they do nothing. */
+export type Run = {
+  readonly pid: number | null;
+  readonly sandbox: string;
+  readonly limitsNotEnforced: readonly string[];
+  invoke(service: string, method: string, payload: unknown, options: InvokeOptions): Promise<unknown>;
+  ping(): Promise<unknown>;
+  shutdown(): Promise<unknown>;
+  terminate(): void; // closes its input and asks it to end
+  kill(): void; // ends it and everything it started
+  counters(): Record<string, number>;
+};
+
+/** Starts a generation. A throw means that nothing was started: a HostError `sandbox-unavailable` is final, anything else is a crash. */
+export type Runner = { readonly name: string; start(launch: Launch, dispatch: Dispatch, events: RunEvents): Promise<Run> };

@@ -1,0 +1,145 @@
+import { mkdir, readFile, writeFile, rename, chmod, lstat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HostError } from '../protocol/errors.ts';
+import { closeOpenDecisions } from './audit.ts';
+import { verifyChain } from './audit-chain.ts';
+import { createHeadFile, readHeadFile } from './audit-head.ts';
+import { queryAudit } from './audit-query.ts';
+import { type BundleStore, createBundleStore } from './bundle-store.ts';
+import type { Clock } from './clock.ts';
+import type { Config } from './config.ts';
+import { lockDataDir } from './data-lock.ts';
+import { type Database, openDatabase } from './database.ts';
+import { createDenialLimiter } from './denial-limiter.ts';
+import { createStopList } from './stop-list.ts';
+import { parseEgressAllow } from './host/egress-rules.ts';
+import { createGuardedClient } from './host/guarded-client.ts';
+import { createHandlers } from './host/handlers.ts';
+import { createHttpFetch } from './host/http-fetch.ts';
+import { createNotifySend } from './host/notify.ts';
+import { createApp } from './http/app.ts';
+import { startServer } from './http/server.ts';
+import { createKvStore } from './kv-store.ts';
+import type { Log } from './log.ts';
+import { loadChannels, noChannels } from './notify/channels.ts';
+import { createDelivery } from './notify/delivery.ts';
+import { createOutbox } from './notify/outbox.ts';
+import { createPluginLogs } from './plugin-logs.ts';
+import { createPluginStore } from './plugin-store.ts';
+import type { Supervisor } from './plugin-view.ts';
+import type { Runner } from './runner.ts';
+import { createSupervisor } from './supervisor.ts';
+import { createTokens } from './tokens.ts';
+
+export type ServiceDeps = { config: Config; clock: Clock; log: Log; createRunner(): Promise<Runner>; version: string; uid: number; random(): number };
+export type Service = { url: string; adminTokenFile: string; tokenProblem: string | null; supervisor: Supervisor; reload(): Promise<void>; stop(): Promise<void> };
+
+const httpGraceMs = 1_500;
+
+/** Builds every part of the service and starts it; what was started before a failure is stopped again. */
+export async function startService(deps: ServiceDeps): Promise<Service> {
+  const stops = createStopList();
+  try {
+    return await build(deps, stops);
+  } catch (error) {
+    await stops.run();
+    throw error;
+  }
+}
+
+async function build({ config, clock, log, createRunner, version, uid, random }: ServiceDeps, stops: ReturnType<typeof createStopList>): Promise<Service> {
+  const { dataDir, policy } = config;
+  await prepareDataDir(dataDir, uid);
+  const lock = await lockDataDir(dataDir);
+  stops.add(() => lock.release());
+  const headFile = join(dataDir, 'audit.head');
+  const database = await openDatabase({ file: join(dataDir, 'lattice.db'), clock, log });
+  stops.add(() => database.close());
+  const head = createHeadFile({ file: headFile, database, clock, log });
+  stops.add(() => head.stop());
+  const unknown = await closeOpenDecisions(database);
+  await database.append({ kind: 'service.start', summary: JSON.stringify({ version, outcomes_unknown: unknown }) });
+  stops.add(() => database.append({ kind: 'service.stop', summary: '{}' }).catch(() => {})); // a full disk must not keep it from stopping
+  const denials = createDenialLimiter({ clock, append: database.append });
+  stops.add(() => denials.close());
+
+  const tokens = createTokens({ database, clock });
+  const admin = await tokens.ensureAdmin(dataDir);
+  const kv = createKvStore({ database, quota: policy.kv });
+  const logs = createPluginLogs({ folder: join(dataDir, 'logs'), ...policy.logs, clock, log });
+  const network = await openNetwork({ config, clock, log, database, logs, uid });
+  stops.add(() => network.delivery.stop());
+  const handlers = createHandlers({ kv, logs, sql: database.read, httpFetch: network.httpFetch, notifySend: network.notifySend });
+
+  const bundles = await openBundles(config, clock);
+  stops.add(() => bundles.close());
+  const supervisor = createSupervisor({
+    bundles,
+    store: createPluginStore({ database, clock }),
+    runner: await createRunner(),
+    handlers,
+    append: database.append,
+    appendDenial: denials,
+    policy,
+    logs,
+    clock,
+    log,
+    random,
+  });
+  stops.add(() => supervisor.stop());
+
+  const app = createApp({
+    supervisor,
+    tokens,
+    kv,
+    audit: { query: (filter) => queryAudit(database.read, filter), verify: async () => verifyChain(database.read, await readHeadFile(headFile)), head: database.head },
+    clock,
+    log,
+    listen: config.listen,
+    deny: denials,
+    version,
+  });
+  const server = await startServer(app, { ...config.listen, clock });
+  stops.add(() => server.stop(httpGraceMs));
+  await supervisor.start();
+  network.delivery.start();
+  await writeAddress(join(dataDir, 'address'), server.url);
+  log.info('service.ready', { url: server.url, plugins: supervisor.list().length, refused: supervisor.refused().length });
+  return { url: server.url, adminTokenFile: admin.file, tokenProblem: admin.problem ?? null, supervisor, reload: async () => void (await supervisor.rescan({ id: 'signal', scopes: [], plugin: null })), stop: () => stops.run() };
+}
+
+type Network = { config: Config; clock: Clock; log: Log; database: Database; logs: ReturnType<typeof createPluginLogs>; uid: number };
+
+async function openNetwork({ config, clock, log, database, logs, uid }: Network) {
+  const { allow, faults } = parseEgressAllow(config.egressAllow);
+  if (faults.length > 0) throw new HostError('invalid-params', `LATTICE_EGRESS_ALLOW: ${faults.join('; ')}`, { hint: '<plugin id>=<cidr>[:port],…' });
+  const client = createGuardedClient({ clock });
+  const channels = config.notifyChannels === null ? noChannels : await loadChannels({ file: config.notifyChannels, uid });
+  const outbox = createOutbox({ clock });
+  const delivery = createDelivery({ database, outbox, channels, client, log, clock, pluginLog: (id, message) => logs.of(id).write(0, 'supervisor', 'warn', message) });
+  return { delivery, httpFetch: createHttpFetch({ client, allow }), notifySend: createNotifySend({ channels, outbox, database, onQueued: () => delivery.wake() }) };
+}
+
+const openBundles = ({ pluginDir, dataDir, trustFile }: Config, clock: Clock): Promise<BundleStore> =>
+  createBundleStore({
+    pluginDir,
+    stagingDir: join(dataDir, 'staging'),
+    readPolicy: () =>
+      readFile(trustFile).catch((error: NodeJS.ErrnoException) => {
+        throw new HostError('invalid-params', `the trust policy cannot be read (${error.code ?? 'error'})`, { hint: 'LATTICE_PLUGIN_TRUST names a JSON file with the publishers you trust' });
+      }),
+    clock,
+  });
+
+/** The data directory belongs to the service's user and to nobody else. */
+async function prepareDataDir(dataDir: string, uid: number): Promise<void> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const found = await lstat(dataDir);
+  if (!found.isDirectory() || found.uid !== uid) throw new HostError('invalid-params', 'the data directory is not a folder of the service’s user', { hint: 'chown it to that user, or choose another LATTICE_DATA_DIR' });
+  if ((found.mode & 0o077) !== 0) await chmod(dataDir, 0o700);
+}
+
+async function writeAddress(file: string, url: string): Promise<void> {
+  await writeFile(`${file}.new`, `${url}\n`, { mode: 0o600 });
+  await rename(`${file}.new`, file);
+}

@@ -1,0 +1,69 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { createFramer, encodeLine, type Frame } from '../../protocol/framing.ts';
+
+const feed = (chunks: readonly Buffer[], maxLineBytes?: number): Frame[] => {
+  const framer = createFramer(maxLineBytes);
+  const frames = chunks.flatMap((chunk) => [...framer.push(chunk)]);
+  const last = framer.end();
+  return last ? [...frames, last] : frames;
+};
+const text = (...parts: string[]) => parts.map((part) => Buffer.from(part));
+
+t.test('given messages cut anywhere, when the pieces are pushed, then the same messages come out', async (t) => {
+  const messages = [{ a: 1 }, { text: 'grün → \u{1f600}' }, { deep: { list: [1, 2, { x: null }] } }, {}];
+  const bytes = Buffer.from(messages.map((message) => encodeLine(message)).join(''));
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 0, max: bytes.length }), { maxLength: 12 }), (cuts) => {
+      const at = [0, ...cuts.sort((a, b) => a - b), bytes.length];
+      const frames = feed(at.slice(1).map((end, i) => bytes.subarray(at[i], end)));
+      return JSON.stringify(frames.map((frame) => (frame.kind === 'message' ? frame.value : frame))) === JSON.stringify(messages);
+    }),
+    { numRuns: 500, seed: 3 },
+  );
+  t.pass('500 ways to cut');
+});
+
+const rows: [name: string, chunks: Buffer[], expected: object[]][] = [
+  ['a stray print', text('hello\n{"a":1}\n'), [{ kind: 'stray', text: 'hello' }, { kind: 'message', value: { a: 1 } }]],
+  ['a blank line', text('\n{"a":1}\n'), [{ kind: 'stray', text: '' }, { kind: 'message' }]],
+  ['a batch', text('[{"a":1}]\n{"a":1}\n'), [{ kind: 'violation', rule: 'batch' }]],
+  ['garbage that begins like a message', text('{oops\n{"a":1}\n'), [{ kind: 'violation', rule: 'invalid-json' }]],
+  ['a byte order mark', text('\ufeff{"a":1}\n'), [{ kind: 'violation', rule: 'byte-order-mark' }]],
+  ['half a line at the end', text('{"a":'), [{ kind: 'violation', rule: 'partial-line-at-end' }]],
+  ['half a stray print at the end', text('bye'), [{ kind: 'stray', text: 'bye' }]],
+  ['a carriage return before the line feed', text('{"a":1}\r\n'), [{ kind: 'message', value: { a: 1 } }]],
+];
+for (const [name, chunks, expected] of rows) {
+  t.test(`given ${name}, when it is pushed, then the frames say so`, async (t) => {
+    const frames = feed(chunks);
+    t.match(frames, expected);
+    t.equal(frames.length, expected.length);
+  });
+}
+
+t.test('given a line of exactly the cap and one of a byte more, when pushed, then only the second is refused', async (t) => {
+  const line = (bytes: number) => Buffer.from(`{"a":"${'x'.repeat(bytes - 8)}"}\n`);
+  t.match(feed([line(100)], 100), [{ kind: 'message', bytes: 100 }]);
+  t.match(feed([line(101)], 100), [{ kind: 'violation', rule: 'line-too-long' }]);
+});
+
+t.test('given a line that never ends, when it passes the cap, then it is refused at once and no more of it is held', async (t) => {
+  const framer = createFramer(1000);
+  const chunk = Buffer.alloc(400, 0x7b);
+  t.same([...framer.push(chunk), ...framer.push(chunk)], []);
+  t.equal(framer.heldBytes(), 800);
+  t.match([...framer.push(chunk)], [{ kind: 'violation', rule: 'line-too-long' }]);
+  t.equal(framer.heldBytes(), 0);
+  t.same([...framer.push(Buffer.from('{"a":1}\n'))], [], 'nothing is read after a violation');
+});
+
+t.test('given a stray line longer than what is kept of it, when it is pushed, then only its beginning is kept', async (t) => {
+  const [frame] = feed(text(`${'z'.repeat(5000)}\n`));
+  t.equal(frame?.kind === 'stray' && frame.text.length, 200);
+});
+
+t.test('given a message over the cap in UTF-8 but not in UTF-16, when it is encoded, then it is refused', async (t) => {
+  t.equal(encodeLine({ a: 'ü'.repeat(60) }, 100), null);
+  t.equal(encodeLine({ a: 'u'.repeat(60) }, 100), `{"a":"${'u'.repeat(60)}"}\n`);
+});
