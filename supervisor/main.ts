@@ -25,7 +25,15 @@ export async function runService(onReady: (service: Service, config: Config) => 
     process.on('unhandledRejection', (reason) => log.error('fault', { error: describe(reason) })); // a part's fault stays its own
     const clock = createRealClock();
     const { version } = JSON.parse(readFileSync(packageJson, 'utf8')) as { version: string };
-    const service = await startService({ config, clock, log, version, uid: process.getuid?.() ?? -1, random: Math.random, createRunner: () => createRunner(config, log) });
+    const service = await startService({
+      config,
+      clock,
+      log,
+      version,
+      uid: process.getuid?.() ?? -1,
+      random: Math.random,
+      createRunner: () => createRunner(config, log),
+    });
     takeSignals(service, log);
     onReady(service, config);
   } catch (thrown) {
@@ -62,4 +70,5 @@ async function createRunner(config: Config, log: Log): Promise<Runner> {
   return openSubprocessRunner(config, log);
 }
 
-const describe = (error: unknown): string => (error instanceof Error ? (error instanceof HostError ? error.message : (error.stack ?? error.message)) : String(error));
+const describe = (error: unknown): string =>
+  error instanceof Error ? (error instanceof HostError ? error.message : (error.stack ?? error.message)) : String(error);

@@ -12,7 +12,11 @@ import { describeOwnNode, findTools } from './sandbox/tools.ts';
 import { createUidPool } from './sandbox/uids.ts';
 
 const callTimeoutMs = 30_000;
-const noCgroup: CgroupOffer = { offered: false, detail: 'children are not put in cgroups by this version', howToGet: 'nothing to do: isolated limits memory and processes by rlimits' };
+const noCgroup: CgroupOffer = {
+  offered: false,
+  detail: 'children are not put in cgroups by this version',
+  howToGet: 'nothing to do: isolated limits memory and processes by rlimits',
+};
 
 /** Finds the tools, tries the sandbox on a payload that attacks it, and gives out the runner; the probe's findings go to the log. */
 export async function openSubprocessRunner(config: Config, log: Log, clock: Clock = createRealClock()): Promise<Runner> {
@@ -26,10 +30,15 @@ export async function openSubprocessRunner(config: Config, log: Log, clock: Cloc
   function announce({ available, layers }: ProbeReport): void {
     const wanted = config.sandbox === 'auto' ? 'isolated' : config.sandbox;
     const missing = layers.filter((row) => !row.available).map(({ layer, detail, howToGet }) => ({ layer, detail, howToGet }));
-    log[isAtLeast(available, wanted) ? 'info' : 'warn']('sandbox.probe', { available, minimum: config.sandbox, ...(isAtLeast(available, wanted) ? {} : { missing }) });
+    log[isAtLeast(available, wanted) ? 'info' : 'warn']('sandbox.probe', {
+      available,
+      minimum: config.sandbox,
+      ...(isAtLeast(available, wanted) ? {} : { missing }),
+    });
   }
 
-  const choose = (engine: 'node' | 'native', hostRisk: boolean) => chooseLevel({ minimum: config.sandbox, available: report.available, engine, hostRisk, layers: report.layers });
+  const choose = (engine: 'node' | 'native', hostRisk: boolean) =>
+    chooseLevel({ minimum: config.sandbox, available: report.available, engine, hostRisk, layers: report.layers });
 
   return createSubprocessRunner({
     tools,

@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { HostError } from '../protocol/errors.ts';
 
-type Process = { getuid?(): number; setuid?(id: number): void; setgid?(id: number): void; initgroups?(user: string, extraGroup: number): void };
+type Process = {
+  getuid?(): number;
+  setuid?(id: number): void;
+  setgid?(id: number): void;
+  initgroups?(user: string, extraGroup: number): void;
+};
 
 /**
  * As root the service runs only when told how: with LATTICE_RUN_AS it gives root up at once, before it opens anything; with

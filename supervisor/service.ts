@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile, rename, chmod, lstat } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError } from '../protocol/errors.ts';
 import { closeOpenDecisions } from './audit.ts';
@@ -11,7 +11,6 @@ import type { Config } from './config.ts';
 import { lockDataDir } from './data-lock.ts';
 import { type Database, openDatabase } from './database.ts';
 import { createDenialLimiter } from './denial-limiter.ts';
-import { createStopList } from './stop-list.ts';
 import { parseEgressAllow } from './host/egress-rules.ts';
 import { createGuardedClient } from './host/guarded-client.ts';
 import { createHandlers } from './host/handlers.ts';
@@ -28,11 +27,27 @@ import { createPluginLogs } from './plugin-logs.ts';
 import { createPluginStore } from './plugin-store.ts';
 import type { Supervisor } from './plugin-view.ts';
 import type { Runner } from './runner.ts';
+import { createStopList } from './stop-list.ts';
 import { createSupervisor } from './supervisor.ts';
 import { createTokens } from './tokens.ts';
 
-export type ServiceDeps = { config: Config; clock: Clock; log: Log; createRunner(): Promise<Runner>; version: string; uid: number; random(): number };
-export type Service = { url: string; adminTokenFile: string; tokenProblem: string | null; supervisor: Supervisor; reload(): Promise<void>; stop(): Promise<void> };
+export type ServiceDeps = {
+  config: Config;
+  clock: Clock;
+  log: Log;
+  createRunner(): Promise<Runner>;
+  version: string;
+  uid: number;
+  random(): number;
+};
+export type Service = {
+  url: string;
+  adminTokenFile: string;
+  tokenProblem: string | null;
+  supervisor: Supervisor;
+  reload(): Promise<void>;
+  stop(): Promise<void>;
+};
 
 const httpGraceMs = 1_500;
 
@@ -47,7 +62,10 @@ export async function startService(deps: ServiceDeps): Promise<Service> {
   }
 }
 
-async function build({ config, clock, log, createRunner, version, uid, random }: ServiceDeps, stops: ReturnType<typeof createStopList>): Promise<Service> {
+async function build(
+  { config, clock, log, createRunner, version, uid, random }: ServiceDeps,
+  stops: ReturnType<typeof createStopList>,
+): Promise<Service> {
   const { dataDir, policy } = config;
   await prepareDataDir(dataDir, uid);
   const lock = await lockDataDir(dataDir);
@@ -92,7 +110,11 @@ async function build({ config, clock, log, createRunner, version, uid, random }:
     supervisor,
     tokens,
     kv,
-    audit: { query: (filter) => queryAudit(database.read, filter), verify: async () => verifyChain(database.read, await readHeadFile(headFile)), head: database.head },
+    audit: {
+      query: (filter) => queryAudit(database.read, filter),
+      verify: async () => verifyChain(database.read, await readHeadFile(headFile)),
+      head: database.head,
+    },
     clock,
     log,
     listen: config.listen,
@@ -105,19 +127,39 @@ async function build({ config, clock, log, createRunner, version, uid, random }:
   network.delivery.start();
   await writeAddress(join(dataDir, 'address'), server.url);
   log.info('service.ready', { url: server.url, plugins: supervisor.list().length, refused: supervisor.refused().length });
-  return { url: server.url, adminTokenFile: admin.file, tokenProblem: admin.problem ?? null, supervisor, reload: async () => void (await supervisor.rescan({ id: 'signal', scopes: [], plugin: null })), stop: () => stops.run() };
+  return {
+    url: server.url,
+    adminTokenFile: admin.file,
+    tokenProblem: admin.problem ?? null,
+    supervisor,
+    reload: async () => void (await supervisor.rescan({ id: 'signal', scopes: [], plugin: null })),
+    stop: () => stops.run(),
+  };
 }
 
 type Network = { config: Config; clock: Clock; log: Log; database: Database; logs: ReturnType<typeof createPluginLogs>; uid: number };
 
 async function openNetwork({ config, clock, log, database, logs, uid }: Network) {
   const { allow, faults } = parseEgressAllow(config.egressAllow);
-  if (faults.length > 0) throw new HostError('invalid-params', `LATTICE_EGRESS_ALLOW: ${faults.join('; ')}`, { hint: '<plugin id>=<cidr>[:port],…' });
+  if (faults.length > 0)
+    throw new HostError('invalid-params', `LATTICE_EGRESS_ALLOW: ${faults.join('; ')}`, { hint: '<plugin id>=<cidr>[:port],…' });
   const client = createGuardedClient({ clock });
   const channels = config.notifyChannels === null ? noChannels : await loadChannels({ file: config.notifyChannels, uid });
   const outbox = createOutbox({ clock });
-  const delivery = createDelivery({ database, outbox, channels, client, log, clock, pluginLog: (id, message) => logs.of(id).write(0, 'supervisor', 'warn', message) });
-  return { delivery, httpFetch: createHttpFetch({ client, allow }), notifySend: createNotifySend({ channels, outbox, database, onQueued: () => delivery.wake() }) };
+  const delivery = createDelivery({
+    database,
+    outbox,
+    channels,
+    client,
+    log,
+    clock,
+    pluginLog: (id, message) => logs.of(id).write(0, 'supervisor', 'warn', message),
+  });
+  return {
+    delivery,
+    httpFetch: createHttpFetch({ client, allow }),
+    notifySend: createNotifySend({ channels, outbox, database, onQueued: () => delivery.wake() }),
+  };
 }
 
 const openBundles = ({ pluginDir, dataDir, trustFile }: Config, clock: Clock): Promise<BundleStore> =>
@@ -126,7 +168,9 @@ const openBundles = ({ pluginDir, dataDir, trustFile }: Config, clock: Clock): P
     stagingDir: join(dataDir, 'staging'),
     readPolicy: () =>
       readFile(trustFile).catch((error: NodeJS.ErrnoException) => {
-        throw new HostError('invalid-params', `the trust policy cannot be read (${error.code ?? 'error'})`, { hint: 'LATTICE_PLUGIN_TRUST names a JSON file with the publishers you trust' });
+        throw new HostError('invalid-params', `the trust policy cannot be read (${error.code ?? 'error'})`, {
+          hint: 'LATTICE_PLUGIN_TRUST names a JSON file with the publishers you trust',
+        });
       }),
     clock,
   });
@@ -135,7 +179,10 @@ const openBundles = ({ pluginDir, dataDir, trustFile }: Config, clock: Clock): P
 async function prepareDataDir(dataDir: string, uid: number): Promise<void> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const found = await lstat(dataDir);
-  if (!found.isDirectory() || found.uid !== uid) throw new HostError('invalid-params', 'the data directory is not a folder of the service’s user', { hint: 'chown it to that user, or choose another LATTICE_DATA_DIR' });
+  if (!found.isDirectory() || found.uid !== uid)
+    throw new HostError('invalid-params', 'the data directory is not a folder of the service’s user', {
+      hint: 'chown it to that user, or choose another LATTICE_DATA_DIR',
+    });
   if ((found.mode & 0o077) !== 0) await chmod(dataDir, 0o700);
 }
 

@@ -1,0 +1,80 @@
+import { asHostError } from '../protocol/errors.ts';
+import { type Clock, timestamp } from './clock.ts';
+import type { ExitRecord, Health } from './plugin-store.ts';
+import { type Cause, judgeExit, recentCrashes } from './restart-policy.ts';
+import type { Exit } from './runner.ts';
+import type { Fact } from './runtime-states.ts';
+
+const exitsKept = 20;
+const stderrKept = 20;
+const lineMost = 500;
+
+/** What was seen of one run, for the day its end has to be explained. `fault` is what we saw before the exit, and why the exit will come. */
+export type RunRecord = {
+  startedAt: string;
+  startedAtMs: number; // monotonic
+  fault: { cause: Cause; detail: string } | null;
+  stderrTail: string[];
+  lastHostCall: string | null;
+};
+
+export const beginRecord = (clock: Clock): RunRecord => ({
+  startedAt: timestamp(clock),
+  startedAtMs: clock.monotonicMs(),
+  fault: null,
+  stderrTail: [],
+  lastHostCall: null,
+});
+
+export function keepStderr(record: RunRecord, text: string): void {
+  record.stderrTail.push(text.slice(0, lineMost));
+  if (record.stderrTail.length > stderrKept) record.stderrTail.shift();
+}
+
+export type Conclusion = { fact: Fact; health: Health; exit: ExitRecord; expected: boolean; message: string | null };
+
+/** Judges an end: asked for by us, a crash that counts, one too many, or a cause that no restart mends. */
+export function concludeRun(
+  record: RunRecord,
+  exit: Exit,
+  context: { generation: number; stopping: boolean; wantedRunning: boolean; health: Health; clock: Clock },
+): Conclusion {
+  const { generation, health, clock } = context;
+  const expected = context.stopping && record.fault === null;
+  const cause = expected ? 'stopped' : (record.fault?.cause ?? exit.cause);
+  const nowMs = clock.wallMs();
+  const crashTimesMs = expected ? health.crashTimesMs : recentCrashes([...health.crashTimesMs, nowMs], nowMs);
+  const fact = expected ? 'exited' : judgeExit(context.wantedRunning, cause, crashTimesMs, nowMs);
+  const row: ExitRecord = {
+    generation,
+    startedAt: record.startedAt,
+    endedAt: timestamp(clock),
+    cause,
+    code: exit.code,
+    signal: exit.signal,
+    detail: record.fault?.detail || exit.detail,
+    stderrTail: record.stderrTail,
+    lastHostCall: record.lastHostCall,
+  };
+  const broken = fact === 'exhausted' || fact === 'fatal';
+  return {
+    fact,
+    expected,
+    exit: row,
+    health: { ...health, exits: [row, ...health.exits].slice(0, exitsKept), crashTimesMs, broken },
+    message: expected ? null : describeExit(row),
+  };
+}
+
+/** One line for the operator: which generation, why, and how it ended. */
+export function describeExit(row: ExitRecord): string {
+  const how = row.signal !== null ? `signal ${row.signal}` : row.code !== null ? `exit code ${row.code}` : null;
+  return [`generation ${row.generation} ended: ${row.cause}`, how, row.detail].filter((part) => part !== null && part !== '').join(', ');
+}
+
+/** The cause that stands for a start that threw. */
+export function causeOfFailedStart(thrown: unknown): Cause {
+  const { code } = asHostError(thrown);
+  if (code === 'sandbox-unavailable') return 'sandbox-unavailable';
+  return code === 'verification-failed' ? 'trust-lost' : 'spawn-failed';
+}
