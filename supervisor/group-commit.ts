@@ -5,12 +5,14 @@ import { type Clock, timestamp } from './clock.ts';
 import type { Database, Tx } from './database.ts';
 import type { Log } from './log.ts';
 import { type Connection, errorNumber } from './sqlite-connection.ts';
+import { createJobTx } from './write-job.ts';
 
 type Job = { run(tx: Tx): Promise<unknown>; resolve(value: unknown): void; reject(reason: unknown): void };
 type Batch = { items: (Job | PendingRow)[]; committed: PromiseWithResolvers<void> };
 type Settled = { rows: readonly PendingRow[]; settle: readonly (() => void)[] };
 
 const itemsPerCommit = 2000; // some 15 ms of work: a caller waits for the batch before its own and for its own
+const failureLogMs = 1000;
 const isJob = (item: Job | PendingRow): item is Job => 'run' in item;
 
 /** The only writer. What is queued while one transaction runs goes into the next, so one commit and its fsync serve them all. */
@@ -29,6 +31,7 @@ export function createGroupCommit(deps: {
   let working: Promise<void> | undefined;
   let ended = false;
   const stamp = createStamp(clock);
+  const failures = createFailureLog(clock, deps.log);
 
   function enqueue(item: Job | PendingRow): Promise<void> {
     let batch = queue.at(-1);
@@ -62,9 +65,12 @@ export function createGroupCommit(deps: {
     } catch (error) {
       headKnown = false; // a commit that reports an error may still be durable
       await connection.run('ROLLBACK').catch(() => undefined); // SQLite may have rolled back by itself
-      failBatch(batch, asCommitError(error), deps.log);
+      const reason = asCommitError(error);
+      failures.failed(reason, batch.items.length);
+      failBatch(batch, reason);
       return;
     }
+    failures.worked();
     batch.committed.resolve();
     for (const settle of settled.settle) settle();
   }
@@ -108,7 +114,7 @@ async function runItems(connection: Connection, batch: Batch, stamp: () => strin
     }
     if (!alone) await connection.run('SAVEPOINT job');
     const written: PendingRow[] = [];
-    const tx = createTx(connection, written, stamp);
+    const tx = createJobTx(connection, written, stamp);
     try {
       const value = await item.run(tx.tx);
       settle.push(() => item.resolve(value));
@@ -127,38 +133,6 @@ async function runItems(connection: Connection, batch: Batch, stamp: () => strin
   return { rows, settle };
 }
 
-/**
- * After a fault of the disk SQLite may have ended the transaction by itself; a job that went on would then write outside of any. So the
- * first fault is the answer to every later statement, and to the batch.
- */
-function createTx(connection: Connection, written: PendingRow[], stamp: () => string): { tx: Tx; end(): void; fault(): unknown } {
-  let ended = false;
-  let fault: unknown;
-  async function guard<T>(call: () => Promise<T>): Promise<T> {
-    if (ended) throw new HostError('internal', 'a job used its transaction after it had ended');
-    if (fault) throw fault;
-    try {
-      return await call();
-    } catch (error) {
-      if (error instanceof HostError) fault = error;
-      throw error;
-    }
-  }
-  const tx: Tx = {
-    run: (sql, params) => guard(() => connection.run(sql, params)),
-    all: (sql, params) => guard(() => connection.all(sql, params)),
-    get: (sql, params) => guard(() => connection.get(sql, params)),
-    audit(entry) {
-      if (ended) throw new HostError('internal', 'a job wrote an audit row after it had ended');
-      written.push(encodeEntry(entry, stamp()));
-    },
-  };
-  const end = () => {
-    ended = true;
-  };
-  return { tx, end, fault: () => fault };
-}
-
 /** Many rows share a millisecond, and formatting it costs as much as the rest of a row. */
 function createStamp(clock: Clock): () => string {
   let lastMs = Number.NaN;
@@ -171,13 +145,32 @@ function createStamp(clock: Clock): () => string {
   };
 }
 
-function failBatch(batch: Batch, error: HostError, log: Log): void {
-  log.error('database.commit.failed', {
-    error: error.message,
-    sqlite: errorNumber(error),
-    hint: error.details.hint,
-    items: batch.items.length,
-  });
+/** A full disk fails batches by the thousand: one line a second says so, and one that it is over. */
+function createFailureLog(clock: Clock, log: Log): { failed(error: HostError, items: number): void; worked(): void } {
+  let unlogged = 0;
+  let lastMs: number | undefined;
+  return {
+    failed(error, items) {
+      unlogged += items;
+      if (lastMs !== undefined && clock.monotonicMs() - lastMs < failureLogMs) return;
+      log.error('database.commit.failed', {
+        error: error.message,
+        sqlite: errorNumber(error),
+        hint: error.details.hint,
+        refused: unlogged,
+      });
+      lastMs = clock.monotonicMs();
+      unlogged = 0;
+    },
+    worked() {
+      if (lastMs !== undefined) log.info('database.commit.recovered', { refused: unlogged });
+      lastMs = undefined;
+      unlogged = 0;
+    },
+  };
+}
+
+function failBatch(batch: Batch, error: HostError): void {
   batch.committed.reject(error);
   for (const item of batch.items) if (isJob(item)) item.reject(error);
 }

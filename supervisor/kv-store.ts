@@ -79,7 +79,7 @@ export function createKvStore({ database, quota }: { database: Database; quota: 
       cache.fill(bucket, key, entry, stamp);
       return entry;
     },
-    list(bucket, options) {
+    async list(bucket, options) {
       checkName(bucket, 'any');
       return listEntries(database, bucket, options);
     },
@@ -110,12 +110,10 @@ async function listEntries(
   options: { prefix?: string; after?: string; limit: number },
 ): Promise<KvListing> {
   const { prefix = '', after = '', limit } = options;
-  const where = ['bucket = ?', 'key > ?'];
-  const params: unknown[] = [bucket, after];
-  if (prefix !== '') {
-    where.push('key >= ?');
-    params.push(prefix);
-  }
+  // One lower bound, the higher of the two: SQLite would seek by one of them and step over the rest.
+  const fromPrefix = Buffer.compare(Buffer.from(prefix), Buffer.from(after)) > 0;
+  const where = ['bucket = ?', fromPrefix ? 'key >= ?' : 'key > ?'];
+  const params: unknown[] = [bucket, fromPrefix ? prefix : after];
   const end = findEnd(prefix);
   if (end !== null) {
     where.push('key < ?');

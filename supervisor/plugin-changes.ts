@@ -62,8 +62,10 @@ export async function changeStatus(tx: Tx, id: string, wanted: Status, entry: St
   return loadPlugin(tx, id);
 }
 
-export async function changeBundle(tx: Tx, bundle: AcceptedBundle, actor: string | null, now: string): Promise<PluginRecord> {
-  const known = await loadPlugin(tx, bundle.id);
+export async function changeBundle(tx: Tx, id: string, bundle: AcceptedBundle, actor: string | null, now: string): Promise<PluginRecord> {
+  const known = await loadPlugin(tx, id);
+  if (bundle.id !== id)
+    throw new HostError('conflict', `the bundle is of ${bundle.id}, not of ${id}`, { hint: 'name the plugin of the bundle' });
   refuseOtherPublisher(bundle, known.publisher);
   if (known.bundleSha256 === bundle.bundleSha256) return known;
   await tx.run(

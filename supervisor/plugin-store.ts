@@ -59,7 +59,8 @@ export function createPluginStore({ database, clock }: { database: Database; clo
     setStatus: (id: string, status: Status, entry: StatusEntry) =>
       database.write((tx) => changeStatus(tx, id, status, entry, timestamp(clock))),
     /** An upgrade, downgrade or rollback that the operator consented to. */
-    setBundle: (bundle: AcceptedBundle, actor: string | null) => database.write((tx) => changeBundle(tx, bundle, actor, timestamp(clock))),
+    setBundle: (id: string, bundle: AcceptedBundle, actor: string | null) =>
+      database.write((tx) => changeBundle(tx, id, bundle, actor, timestamp(clock))),
     setConfig: (id: string, config: Record<string, unknown>, actor: string | null) =>
       database.write((tx) => changeConfig(tx, id, config, actor, timestamp(clock))),
     saveHealth: (id: string, health: Health) => database.write((tx) => saveHealth(tx, id, health)),

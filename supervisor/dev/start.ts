@@ -27,12 +27,15 @@ async function packExamples(dataDir: string, env: NodeJS.ProcessEnv): Promise<vo
   process.umask(0o077);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const { key, created } = ensureDevelopmentKey(dataDir);
-  if (created) process.stdout.write('made a key on this machine to sign the example plugins with (dev/publisher.key in the data directory)\n');
+  if (created)
+    process.stdout.write('made a key on this machine to sign the example plugins with (dev/publisher.key in the data directory)\n');
   env.LATTICE_PLUGIN_DIR = join(dataDir, 'plugins');
   env.LATTICE_PLUGIN_TRUST = join(dataDir, 'dev', 'trust.json');
   mkdirSync(env.LATTICE_PLUGIN_DIR, { recursive: true, mode: 0o700 });
   writeFileSync(env.LATTICE_PLUGIN_TRUST, developmentPolicy(key), { mode: 0o600 });
-  for (const folder of readdirSync(sources).filter((name) => existsSync(join(sources, name, 'plugin.json'))).sort()) {
+  for (const folder of readdirSync(sources)
+    .filter((name) => existsSync(join(sources, name, 'plugin.json')))
+    .sort()) {
     const packed = await packPlugin(join(sources, folder), key);
     if (placeBundle(packed, env.LATTICE_PLUGIN_DIR)) process.stdout.write(`packed and signed ${packed.id}\n`);
   }
@@ -41,7 +44,10 @@ async function packExamples(dataDir: string, env: NodeJS.ProcessEnv): Promise<vo
 
 /** A channel to try notifications with: they appear in the service's own log. */
 function writeChannels(file: string): string {
-  if (!existsSync(file)) writeFileSync(file, `${JSON.stringify({ channels: { ops: { type: 'log', plugins: ['lattice.ssh-login-alert'] } } }, null, 2)}\n`, { mode: 0o600 });
+  if (!existsSync(file))
+    writeFileSync(file, `${JSON.stringify({ channels: { ops: { type: 'log', plugins: ['lattice.ssh-login-alert'] } } }, null, 2)}\n`, {
+      mode: 0o600,
+    });
   return file;
 }
 

@@ -2,7 +2,11 @@ import type { Config } from '../config.ts';
 import type { Service } from '../service.ts';
 
 /** What a newcomer sees when the service is up: where it is, where the token is (never the token), what was found, what to try. */
-export function printWelcome({ url, adminTokenFile, tokenProblem, supervisor }: Service, config: Config, out: { write(text: string): unknown }): void {
+export function printWelcome(
+  { url, adminTokenFile, tokenProblem, supervisor }: Service,
+  config: Config,
+  out: { write(text: string): unknown },
+): void {
   const plugins = supervisor.list();
   const lines = [
     '',

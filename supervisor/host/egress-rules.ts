@@ -19,8 +19,8 @@ export function isPlainName(host: string): boolean {
 }
 
 /**
- * Parses what Node calls an address. ipaddr.js alone would read octal and short forms that the system does not, and would take `::8.8.8.8` for
- * a mapped address, which it is not: so the dotted tail goes in as hexadecimal.
+ * Parses what Node calls an address. ipaddr.js alone would read octal and short forms that the system does not, and would take
+ * `::8.8.8.8` for a mapped address, which it is not: so the dotted tail goes in as hexadecimal.
  */
 export function parseAddress(text: string): ipaddr.IPv4 | ipaddr.IPv6 | null {
   if (isIPv4(text)) return ipaddr.IPv4.parse(text);

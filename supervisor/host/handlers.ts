@@ -6,7 +6,13 @@ import { createAuditQuery } from './audit.ts';
 import { createKvHandlers } from './kv.ts';
 import { createLogWrite } from './log.ts';
 
-export type HandlerDeps = { kv: KvStore; logs: PluginLogs; sql: Sql; httpFetch: HostHandlers['http.fetch']; notifySend: HostHandlers['notify.send'] };
+export type HandlerDeps = {
+  kv: KvStore;
+  logs: PluginLogs;
+  sql: Sql;
+  httpFetch: HostHandlers['http.fetch'];
+  notifySend: HostHandlers['notify.send'];
+};
 
 /** One handler a host method; the compiler misses any that is not here. */
 export const createHandlers = ({ kv, logs, sql, httpFetch, notifySend }: HandlerDeps): HostHandlers => ({

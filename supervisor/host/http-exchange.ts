@@ -1,6 +1,7 @@
 import { isIPv6, type LookupFunction, Socket } from 'node:net';
 import { buildConnector, Client } from 'undici';
 import { HostError } from '../../protocol/errors.ts';
+import { classifyFailure, nameError } from './connection-causes.ts';
 import { decodeBody, findDecoder, tooLarge } from './decode-body.ts';
 import type { Outgoing } from './fetch-request.ts';
 
@@ -112,28 +113,9 @@ const headersTooLarge = (): HostError =>
     hint: `at most ${answerLimits.headers} headers and ${answerLimits.headerBytes} bytes of them are read`,
   });
 
-const causes: readonly [RegExp, string, string][] = [
-  [
-    /^(CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|UNABLE_TO|SELF_SIGNED|HOSTNAME_MISMATCH|EPROTO|ERR_OSSL)/,
-    'tls',
-    'check the certificate of the server: its name, its end date, its issuer',
-  ],
-  [/^ECONNREFUSED$/, 'refused', 'nothing listens on this port'],
-  [/^(EHOSTUNREACH|ENETUNREACH|ENETDOWN|EADDRNOTAVAIL|EACCES|EPERM)$/, 'unreachable', 'the network has no way to this host'],
-  [/^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/, 'connect-timeout', 'the host did not answer'],
-  [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/, 'reset', 'the server closed the connection early'],
-  [/^(HTTPParserError|HPE_|UND_ERR_RES_CONTENT_LENGTH)/, 'bad-answer', 'the server does not speak HTTP here'],
-];
-
-/** A short word for why there was no answer. The error's own text may quote addresses or the answer, so only its name goes along as the cause. */
 function asUnavailable(url: URL, thrown: unknown): HostError {
-  const cause = nameError(thrown);
-  if (cause === 'UND_ERR_HEADERS_OVERFLOW') return headersTooLarge();
-  const [, rule, hint] = causes.find(([form]) => form.test(cause)) ?? [null, 'failed', 'try again later'];
-  return new HostError('unavailable', `no answer from ${url.host}: ${rule}`, { rule, host: url.hostname, hint }, { cause });
-}
-
-function nameError(thrown: unknown): string {
-  if (!(thrown instanceof Error)) return 'unknown';
-  return 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : thrown.name;
+  const names = nameError(thrown);
+  if (names.includes('UND_ERR_HEADERS_OVERFLOW')) return headersTooLarge();
+  const { rule, hint } = classifyFailure(thrown);
+  return new HostError('unavailable', `no answer from ${url.host}: ${rule}`, { rule, host: url.hostname, hint }, { cause: names[0] });
 }

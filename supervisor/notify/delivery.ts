@@ -44,9 +44,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   function wake(): void {
     if (!started || stopping.signal.aborted) return;
     again = true;
-    pumping ??= pump().finally(() => {
-      pumping = null;
-    });
+    pumping ??= pump();
   }
 
   async function pump(): Promise<void> {
@@ -61,6 +59,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
         wakeIn(deliveryLimits.troubleMs);
       }
     }
+    pumping = null; // in the same breath as the last look at `again`, or a wake in between would be lost
   }
 
   async function startDue(): Promise<void> {
@@ -150,7 +149,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   };
 }
 
-/** Sends one message by its channel's kind. A channel that was removed or closed since counts as a failure: an edit can be undone within the day. */
+/** Sends one message by its channel's kind. A channel that was removed or closed since is a failure: an edit can be undone within the day. */
 function createSend(deps: DeliveryDeps) {
   const { channels, clock, log } = deps;
   const sendWebhook = createSendWebhook(deps.client);

@@ -38,7 +38,7 @@ export function createOutbox(deps: { clock: Clock; waitingPerPlugin?: number }) 
     const now = clock.wallMs();
     const rows = await sql.all<StoredRow>(
       `SELECT o.* FROM (
-         SELECT rowid AS at, row_number() OVER (PARTITION BY plugin ORDER BY next_ms, created_ms, rowid) AS place
+         SELECT rowid AS at, row_number() OVER (PARTITION BY plugin ORDER BY next_ms, rowid) AS place
          FROM outbox WHERE state = 'waiting' AND (next_ms <= ? OR next_ms > ?)
        ) AS due JOIN outbox AS o ON o.rowid = due.at
        WHERE due.place <= ? ORDER BY due.place, o.next_ms, o.rowid`,

@@ -1,5 +1,6 @@
 import nodemailer from 'nodemailer';
 import { HostError } from '../../protocol/errors.ts';
+import { classifyFailure, nameError } from '../host/connection-causes.ts';
 import type { EmailChannel } from './channels.ts';
 import type { OutboxRow } from './outbox.ts';
 
@@ -35,7 +36,12 @@ export function createSendEmail(deps: { ca?: readonly string[] } = {}): SendEmai
       await transport.sendMail({ ...composeEmail(channel, row), signal });
     } catch (thrown) {
       if (signal.aborted) throw signal.reason;
-      throw new HostError('unavailable', 'the mail server did not take the message', { rule: causeOf(thrown) }, { cause: thrown });
+      throw new HostError(
+        'unavailable',
+        'the mail server did not take the message',
+        { rule: causeOf(thrown) },
+        { cause: nameError(thrown)[0] },
+      );
     } finally {
       transport.close();
     }
@@ -60,16 +66,12 @@ function composeEmail(channel: EmailChannel, row: OutboxRow) {
 const causes: Readonly<Record<string, string>> = {
   EAUTH: 'mail-login',
   ENOAUTH: 'mail-login',
-  ETLS: 'tls',
-  EDNS: 'dns',
-  ETIMEDOUT: 'timeout',
   EENVELOPE: 'mail-address',
   EMESSAGE: 'mail-refused',
-  EPROTOCOL: 'bad-answer',
 };
 
 /** The error's text quotes the server and may name addresses; only a word for it is kept. */
 function causeOf(thrown: unknown): string {
-  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
-  return Object.hasOwn(causes, code) ? (causes[code] ?? 'failed') : 'connection';
+  const own = nameError(thrown).find((name) => Object.hasOwn(causes, name));
+  return own === undefined ? classifyFailure(thrown).rule : (causes[own] ?? own);
 }

@@ -25,7 +25,14 @@ t.test('given messages cut anywhere, when the pieces are pushed, then the same m
 });
 
 const rows: [name: string, chunks: Buffer[], expected: object[]][] = [
-  ['a stray print', text('hello\n{"a":1}\n'), [{ kind: 'stray', text: 'hello' }, { kind: 'message', value: { a: 1 } }]],
+  [
+    'a stray print',
+    text('hello\n{"a":1}\n'),
+    [
+      { kind: 'stray', text: 'hello' },
+      { kind: 'message', value: { a: 1 } },
+    ],
+  ],
   ['a blank line', text('\n{"a":1}\n'), [{ kind: 'stray', text: '' }, { kind: 'message' }]],
   ['a batch', text('[{"a":1}]\n{"a":1}\n'), [{ kind: 'violation', rule: 'batch' }]],
   ['garbage that begins like a message', text('{oops\n{"a":1}\n'), [{ kind: 'violation', rule: 'invalid-json' }]],

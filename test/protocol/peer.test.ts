@@ -1,5 +1,5 @@
-import { PassThrough } from 'node:stream';
 import { once } from 'node:events';
+import { PassThrough } from 'node:stream';
 import t from 'tap';
 import { HostError } from '../../protocol/errors.ts';
 import { createPeer } from '../../protocol/peer.ts';
@@ -17,11 +17,22 @@ function openPeer(handle = echo, options: { stalledAfterMs?: number; highWaterMa
   const output = new PassThrough({ highWaterMark: options.highWaterMark ?? 16 * 1024 * 1024 });
   const clock = createFakeClock();
   const violations: string[] = [];
-  const peer = createPeer({ input, output, timers: clock, handle, onStray: () => {}, onViolation: (rule) => violations.push(rule), ...(options.stalledAfterMs ? { stalledAfterMs: options.stalledAfterMs } : {}) });
+  const peer = createPeer({
+    input,
+    output,
+    timers: clock,
+    handle,
+    onStray: () => {},
+    onViolation: (rule) => violations.push(rule),
+    ...(options.stalledAfterMs ? { stalledAfterMs: options.stalledAfterMs } : {}),
+  });
   function sent() {
     let text = '';
     for (let chunk = output.read(); chunk !== null; chunk = output.read()) text += chunk;
-    return text.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+    return text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
   }
   const say = async (...messages: unknown[]) => {
     input.write(messages.map((message) => `${typeof message === 'string' ? message : JSON.stringify(message)}\n`).join(''));
@@ -33,7 +44,10 @@ function openPeer(handle = echo, options: { stalledAfterMs?: number; highWaterMa
 
 t.test('given two peers, when each asks the other at once, then both get their answers', async (t) => {
   const { parent, child } = linkPeers({ parent: echo, child: echo });
-  t.same(await Promise.all([parent.request('a', { x: 1 }, { timeoutMs }), child.request('b', { y: 2 }, { timeoutMs })]), [{ x: 1 }, { y: 2 }]);
+  t.same(await Promise.all([parent.request('a', { x: 1 }, { timeoutMs }), child.request('b', { y: 2 }, { timeoutMs })]), [
+    { x: 1 },
+    { y: 2 },
+  ]);
 });
 
 t.test('given both directions filled with 64 calls that each ask back, when they run, then all are answered', async (t) => {
@@ -45,21 +59,31 @@ t.test('given both directions filled with 64 calls that each ask back, when they
   const calls = Array.from({ length: 200 }, (_, n) => peers.parent.request('nested', { n, big }, { timeoutMs }));
   const asks = Array.from({ length: 200 }, (_, n) => peers.child.request('ask', { n, big }, { timeoutMs }));
   const answers = (await Promise.all([...calls, ...asks])) as { n: number }[];
-  t.same(answers.map(({ n }) => n), [...Array(200).keys(), ...Array(200).keys()]);
+  t.same(
+    answers.map(({ n }) => n),
+    [...Array(200).keys(), ...Array(200).keys()],
+  );
   t.same(peers.violations, []);
 });
 
-t.test('given a handler that throws, when its request is answered, then foreseen errors keep their word and others lose their text', async (t) => {
-  const { child } = linkPeers({
-    parent: async (method) => {
-      if (method === 'known') throw new HostError('conflict', 'the entry changed', { revision: 4 });
-      throw new Error('secret path /etc/shadow');
-    },
-    child: echo,
-  });
-  await t.rejects(child.request('known', {}, { timeoutMs }), { code: 'conflict', message: 'the entry changed', details: { revision: 4 } });
-  await t.rejects(child.request('other', {}, { timeoutMs }), { code: 'internal', message: 'internal error' });
-});
+t.test(
+  'given a handler that throws, when its request is answered, then foreseen errors keep their word and others lose their text',
+  async (t) => {
+    const { child } = linkPeers({
+      parent: async (method) => {
+        if (method === 'known') throw new HostError('conflict', 'the entry changed', { revision: 4 });
+        throw new Error('secret path /etc/shadow');
+      },
+      child: echo,
+    });
+    await t.rejects(child.request('known', {}, { timeoutMs }), {
+      code: 'conflict',
+      message: 'the entry changed',
+      details: { revision: 4 },
+    });
+    await t.rejects(child.request('other', {}, { timeoutMs }), { code: 'internal', message: 'internal error' });
+  },
+);
 
 t.test('given no answer in time, when it comes late, then the request has failed and the late answer is counted and dropped', async (t) => {
   const { peer, clock, say, sent, violations } = openPeer();
@@ -68,7 +92,10 @@ t.test('given no answer in time, when it comes late, then the request has failed
   await settle();
   await clock.advance(500);
   await failed;
-  t.match(sent(), [{ id: 1, method: 'slow' }, { method: '$/cancelRequest', params: { id: 1 } }]);
+  t.match(sent(), [
+    { id: 1, method: 'slow' },
+    { method: '$/cancelRequest', params: { id: 1 } },
+  ]);
   await say({ jsonrpc: '2.0', id: 1, result: 'late' });
   t.equal(peer.counters().lateAnswers, 1);
   t.same(violations, []);
@@ -76,17 +103,20 @@ t.test('given no answer in time, when it comes late, then the request has failed
   t.same(violations, ['unknown-answer']);
 });
 
-t.test('given a caller that gives up, when its signal is aborted, then the other end is told and its handler’s signal is aborted', async (t) => {
-  const started = Promise.withResolvers<AbortSignal>();
-  const { parent } = linkPeers({ parent: echo, child: (_method, _params, context) => (started.resolve(context.signal), never()) });
-  const controller = new AbortController();
-  const failed = t.rejects(parent.request('work', {}, { timeoutMs, signal: controller.signal }), { code: 'cancelled' });
-  const signal = await started.promise;
-  const aborted = once(signal, 'abort');
-  controller.abort();
-  await Promise.all([failed, aborted]);
-  t.equal(signal.reason.code, 'cancelled');
-});
+t.test(
+  'given a caller that gives up, when its signal is aborted, then the other end is told and its handler’s signal is aborted',
+  async (t) => {
+    const started = Promise.withResolvers<AbortSignal>();
+    const { parent } = linkPeers({ parent: echo, child: (_method, _params, context) => (started.resolve(context.signal), never()) });
+    const controller = new AbortController();
+    const failed = t.rejects(parent.request('work', {}, { timeoutMs, signal: controller.signal }), { code: 'cancelled' });
+    const signal = await started.promise;
+    const aborted = once(signal, 'abort');
+    controller.abort();
+    await Promise.all([failed, aborted]);
+    t.equal(signal.reason.code, 'cancelled');
+  },
+);
 
 t.test('given a handler that reports progress, when it does, then the caller hears it before the answer', async (t) => {
   const { parent } = linkPeers({ parent: echo, child: async (_method, _params, context) => (context.progress(0.5), 'done') });
@@ -116,11 +146,17 @@ t.test('given 64 requests in flight, when we ask more, then they wait for a plac
   await settle();
   t.equal(sent().length, 64);
   await say({ jsonrpc: '2.0', id: 1, result: 'a' }, { jsonrpc: '2.0', id: 2, result: 'b' });
-  t.same(sent().map(({ id }) => id), [65, 66]);
+  t.same(
+    sent().map(({ id }) => id),
+    [65, 66],
+  );
   t.same(await Promise.all(all.slice(0, 2)), ['a', 'b']);
   peer.close(new HostError('plugin-crashed', 'gone'));
   const rest = await Promise.allSettled(all.slice(2));
-  t.ok(rest.every((end) => end.status === 'rejected' && end.reason.code === 'plugin-crashed'), 'no promise is left pending');
+  t.ok(
+    rest.every((end) => end.status === 'rejected' && end.reason.code === 'plugin-crashed'),
+    'no promise is left pending',
+  );
 });
 
 t.test('given a full queue, when one more is asked, then it is refused as rate-limited', async (t) => {
@@ -131,13 +167,16 @@ t.test('given a full queue, when one more is asked, then it is refused as rate-l
   await Promise.allSettled(waiting);
 });
 
-t.test('given a request or an answer over the cap, when it is sent, then the caller gets payload-too-large and nothing else breaks', async (t) => {
-  const big = 'x'.repeat(1024 * 1024);
-  const { parent, child } = linkPeers({ parent: async () => big, child: echo });
-  await t.rejects(parent.request('m', { big }, { timeoutMs }), { code: 'payload-too-large' });
-  await t.rejects(child.request('m', {}, { timeoutMs }), { code: 'payload-too-large' });
-  t.same(await parent.request('m', { small: 1 }, { timeoutMs }), { small: 1 });
-});
+t.test(
+  'given a request or an answer over the cap, when it is sent, then the caller gets payload-too-large and nothing else breaks',
+  async (t) => {
+    const big = 'x'.repeat(1024 * 1024);
+    const { parent, child } = linkPeers({ parent: async () => big, child: echo });
+    await t.rejects(parent.request('m', { big }, { timeoutMs }), { code: 'payload-too-large' });
+    await t.rejects(child.request('m', {}, { timeoutMs }), { code: 'payload-too-large' });
+    t.same(await parent.request('m', { small: 1 }, { timeoutMs }), { small: 1 });
+  },
+);
 
 const broken: [name: string, lines: unknown[], rule: string][] = [
   ['another version', [{ jsonrpc: '1.0', id: 1, method: 'm' }], 'not-json-rpc'],
@@ -152,7 +191,14 @@ const broken: [name: string, lines: unknown[], rule: string][] = [
   ['an answer with neither', [{ jsonrpc: '2.0', id: 1 }], 'invalid-response'],
   ['an answer to nothing', [{ jsonrpc: '2.0', id: 99, result: 1 }], 'unknown-answer'],
   ['an answer with a string id', [{ jsonrpc: '2.0', id: '1', result: 1 }], 'unknown-answer'],
-  ['a duplicate id in flight', [{ jsonrpc: '2.0', id: 1, method: 'wait' }, { jsonrpc: '2.0', id: 1, method: 'wait' }], 'duplicate-id'],
+  [
+    'a duplicate id in flight',
+    [
+      { jsonrpc: '2.0', id: 1, method: 'wait' },
+      { jsonrpc: '2.0', id: 1, method: 'wait' },
+    ],
+    'duplicate-id',
+  ],
   ['a request as a notification', [{ jsonrpc: '2.0', method: 'kv.get', params: {} }], 'request-without-id'],
   ['a batch', ['[{"jsonrpc":"2.0","id":1,"method":"m"}]'], 'batch'],
   ['a duplicate key', ['{"jsonrpc":"2.0","id":1,"id":2,"method":"m"}'], 'duplicate-key'],
@@ -171,7 +217,11 @@ for (const [name, lines, rule] of broken) {
 
 t.test('given unknown notifications of the protocol’s own kind, when they come, then they are counted and ignored', async (t) => {
   const { peer, say, violations } = openPeer();
-  await say({ jsonrpc: '2.0', method: '$/later' }, { jsonrpc: '2.0', method: '$/cancelRequest', params: { id: { a: 1 } } }, { jsonrpc: '2.0', method: '$/progress' });
+  await say(
+    { jsonrpc: '2.0', method: '$/later' },
+    { jsonrpc: '2.0', method: '$/cancelRequest', params: { id: { a: 1 } } },
+    { jsonrpc: '2.0', method: '$/progress' },
+  );
   t.same([peer.counters().ignoredNotifications, violations], [1, []]);
 });
 

@@ -61,12 +61,15 @@ t.test('given any JSON value, when its text is parsed, then the same value comes
 
 t.test('given any text, when it is parsed, then it is a value or a rule, never a throw, and never more than JSON allows', async (t) => {
   fc.assert(
-    fc.property(fc.string({ unit: fc.constantFrom('{', '}', '[', ']', '"', ':', ',', '\\', 'a', '1', ' ', 'u', '0'), maxLength: 24 }), (text) => {
-      const parsed = parseStrictText(text);
-      if (!parsed.ok) return true;
-      JSON.parse(text);
-      return true;
-    }),
+    fc.property(
+      fc.string({ unit: fc.constantFrom('{', '}', '[', ']', '"', ':', ',', '\\', 'a', '1', ' ', 'u', '0'), maxLength: 24 }),
+      (text) => {
+        const parsed = parseStrictText(text);
+        if (!parsed.ok) return true;
+        JSON.parse(text);
+        return true;
+      },
+    ),
     { numRuns: 5000, seed: 11 },
   );
   t.pass('5000 texts');

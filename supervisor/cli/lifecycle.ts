@@ -1,0 +1,78 @@
+import type { Command } from 'commander';
+import { HostError } from '../../protocol/errors.ts';
+import type { PluginDetail, PluginView } from '../plugin-view.ts';
+import type { Cli } from './cli.ts';
+import { apiPath, type Client } from './client.ts';
+import { askConsent, describeInstall, describeUpgrade, requireSomebody } from './consent.ts';
+import { paintState } from './plugins.ts';
+import { visible } from './visible.ts';
+
+/** Every change is made to what was shown: the bundle's digest goes with it, and the service refuses another one. */
+export function addLifecycleVerbs(plugins: Command, cli: Cli): void {
+  plugins
+    .command('install <id>')
+    .description('show what a plugin may do, and accept it if you consent')
+    .option('--yes', 'consent without being asked')
+    .action((id: string, { yes = false }: { yes?: boolean }) => install(cli, id, yes));
+  plugins
+    .command('activate <id>')
+    .description('run an installed plugin, or restart it')
+    .action((id: string) => changeStatus(cli, id, 'active'));
+  plugins
+    .command('disable <id>')
+    .description('stop a plugin and keep it stopped')
+    .action((id: string) => changeStatus(cli, id, 'disabled'));
+  plugins
+    .command('upgrade <id>')
+    .description('show what the bundle on disk changes, and accept it if you consent')
+    .option('--yes', 'consent without being asked')
+    .action((id: string, { yes = false }: { yes?: boolean }) => upgrade(cli, id, yes));
+  plugins
+    .command('reset <id>')
+    .description('forget the crashes of a plugin that was given up, and start it again')
+    .action((id: string) => reset(cli, id));
+}
+
+const look = (client: Client, id: string) => client.request<PluginDetail>('GET', apiPath('plugins', id));
+const post = (client: Client, id: string, status: string, shown: PluginDetail) =>
+  client.request<PluginView>('POST', '/api/plugins/lifecycle', {
+    body: { id, status, ...(status === 'disabled' ? {} : { bundle_sha256: shown.bundle_sha256 }) },
+  });
+
+async function tell(cli: Cli, plugin: PluginView): Promise<void> {
+  const state = plugin.runtime ? `, ${paintState(cli, plugin.runtime.state)}` : '';
+  const message = plugin.runtime?.message ? `: ${visible(plugin.runtime.message)}` : '';
+  await cli.show(plugin, () => `${plugin.id} ${visible(plugin.version)} is ${paintState(cli, plugin.status)}${state}${message}\n`);
+}
+
+async function install(cli: Cli, id: string, yes: boolean): Promise<void> {
+  requireSomebody(cli, yes);
+  const client = await cli.connect();
+  const shown = await look(client, id);
+  if (shown.status === 'verified') await askConsent(cli, describeInstall(shown), 'Install it?', yes);
+  await tell(cli, await post(client, id, 'installed', shown));
+}
+
+async function changeStatus(cli: Cli, id: string, status: 'active' | 'disabled'): Promise<void> {
+  const client = await cli.connect();
+  await tell(cli, await post(client, id, status, await look(client, id)));
+}
+
+async function upgrade(cli: Cli, id: string, yes: boolean): Promise<void> {
+  requireSomebody(cli, yes);
+  const client = await cli.connect();
+  const shown = await look(client, id);
+  if (!shown.upgrade) {
+    throw new HostError('conflict', `there is no other bundle of ${id} on disk`, {
+      hint: 'put the new one in the plugin directory, then: lattice plugins rescan',
+    });
+  }
+  await askConsent(cli, describeUpgrade(shown, shown.upgrade), shown.upgrade.downgrade ? 'Downgrade it?' : 'Upgrade it?', yes);
+  const body = { bundle_sha256: shown.upgrade.bundle_sha256 };
+  await tell(cli, await client.request<PluginView>('POST', apiPath('plugins', id, 'upgrade'), { body }));
+}
+
+async function reset(cli: Cli, id: string): Promise<void> {
+  const client = await cli.connect();
+  await tell(cli, await client.request<PluginView>('POST', apiPath('plugins', id, 'reset')));
+}

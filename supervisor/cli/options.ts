@@ -1,0 +1,35 @@
+import { InvalidArgumentError } from 'commander';
+import { HostError } from '../../protocol/errors.ts';
+import { parseStrictText } from '../../protocol/strict-json.ts';
+import type { Cli } from './cli.ts';
+
+export function wholeNumber(text: string): number {
+  if (!/^[0-9]{1,15}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+  return Number(text);
+}
+
+export const collect = (text: string, sofar: string[] = []): string[] => [...sofar, ...text.split(',').map((part) => part.trim())];
+
+const mostInput = 1024 * 1024;
+
+/** The text itself, or what stdin holds where the text is `-`. */
+export async function readArgument(cli: Cli, text: string): Promise<string> {
+  if (text !== '-') return text;
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of cli.io.stdin) {
+    const part = Buffer.from(chunk);
+    bytes += part.length;
+    if (bytes > mostInput) throw new HostError('payload-too-large', `at most ${mostInput} bytes are read from stdin`);
+    chunks.push(part);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+export async function readJsonArgument(cli: Cli, text: string, what: string): Promise<unknown> {
+  const parsed = parseStrictText(await readArgument(cli, text));
+  if (parsed.ok) return parsed.value;
+  throw new HostError('invalid-params', `${what} is not JSON: ${parsed.detail}`, {
+    hint: `write it like '{"name": "Ada"}', or - to read it from stdin`,
+  });
+}

@@ -1,0 +1,142 @@
+import type { Command } from 'commander';
+import type { PluginDetail, PluginView, RefusedBundle, WhyView } from '../plugin-view.ts';
+import { addCallVerbs } from './call.ts';
+import type { Cli } from './cli.ts';
+import { apiPath } from './client.ts';
+import { describeCapabilities } from './consent.ts';
+import { addLifecycleVerbs } from './lifecycle.ts';
+import { addLogVerbs } from './logs.ts';
+import { visible, visibleJson, visibleLines } from './visible.ts';
+
+export function addPluginVerbs(program: Command, cli: Cli): void {
+  const plugins = program.command('plugins').description('see and manage plugins');
+  plugins
+    .command('list')
+    .description('list every plugin with its status and state')
+    .action(() => listPlugins(cli));
+  plugins
+    .command('show <id>')
+    .description('show one plugin: what it is, what it may do, how it is')
+    .action((id: string) => showPlugin(cli, id));
+  plugins
+    .command('why <id>')
+    .description('tell why a plugin is in its state')
+    .action((id: string) => showWhy(cli, id));
+  plugins
+    .command('refused')
+    .description('list the folders whose bundle was refused, with the reason')
+    .action(() => listRefused(cli));
+  plugins
+    .command('rescan')
+    .description('look for bundles again')
+    .action(() => rescan(cli));
+  addLifecycleVerbs(plugins, cli);
+  addLogVerbs(plugins, cli);
+  addCallVerbs(plugins, cli);
+}
+
+/** How the plugin is, in one word, painted by how good that is. */
+export function paintState(cli: Cli, text: string): string {
+  if (/^(armed|active)$/.test(text)) return cli.paint('green', text);
+  if (/^failed$/.test(text)) return cli.paint('red', text);
+  return /^(restarting|starting|stopping)$/.test(text) ? cli.paint('yellow', text) : text;
+}
+
+function remark(plugin: PluginView): string {
+  const parts = [plugin.runtime?.message ?? null];
+  if (plugin.upgrade) parts.push(`${plugin.upgrade.downgrade ? 'downgrade' : 'upgrade'} to ${plugin.upgrade.version} available`);
+  if (!plugin.available) parts.push('bundle not on disk');
+  return parts.filter((part) => part !== null && part !== undefined).join('; ');
+}
+
+async function listPlugins(cli: Cli): Promise<void> {
+  const list = await (await cli.connect()).request<PluginView[]>('GET', '/api/plugins/lifecycle');
+  const columns = [
+    { title: 'ID', keep: true },
+    { title: 'VERSION', keep: true },
+    { title: 'PUBLISHER' },
+    { title: 'STATUS', keep: true, paint: (text: string) => paintState(cli, text) },
+    { title: 'STATE', keep: true, paint: (text: string) => paintState(cli, text) },
+    { title: 'SANDBOX' },
+    { title: 'REMARK' },
+  ];
+  const rows = list.map((each) => [
+    each.id,
+    each.version,
+    each.publisher,
+    each.status,
+    each.runtime?.state ?? '-',
+    each.runtime?.sandbox ?? '-',
+    remark(each),
+  ]);
+  await cli.show(list, () =>
+    cli.table(columns, rows, 'There are no plugins. Bundles are looked for in the plugin directory: lattice plugins rescan'),
+  );
+}
+
+async function showPlugin(cli: Cli, id: string): Promise<void> {
+  const plugin = await (await cli.connect()).request<PluginDetail>('GET', apiPath('plugins', id));
+  await cli.show(plugin, () => `${describePlugin(cli, plugin).join('\n')}\n`);
+}
+
+function describePlugin(cli: Cli, plugin: PluginDetail): string[] {
+  const { runtime } = plugin;
+  const field = (name: string, value: string) => `${cli.paint('dim', name.padEnd(10))} ${value}`;
+  const methods = plugin.services.flatMap((service) =>
+    service.methods.map(
+      (method) => `    - ${service.name}.${method.name} (${method.effect}; needs ${['plugin:call', ...method.scopes].join(' ')})`,
+    ),
+  );
+  return [
+    `${cli.paint('bold', visible(plugin.name))} (${plugin.id}) ${visible(plugin.version)}`,
+    field('publisher', visible(plugin.publisher)),
+    field('type', `${plugin.type}, ${plugin.engine}`),
+    field('status', paintState(cli, plugin.status) + (plugin.available ? '' : ' (its bundle is not on disk)')),
+    ...(runtime ? [field('state', paintState(cli, runtime.state) + (runtime.message ? `: ${visible(runtime.message)}` : ''))] : []),
+    ...(runtime?.pid ? [field('process', `pid ${runtime.pid}, ${runtime.runner}, sandbox ${runtime.sandbox ?? 'none'}`)] : []),
+    ...(runtime?.limits_not_enforced.length ? [field('not held', runtime.limits_not_enforced.map(visible).join(', '))] : []),
+    ...(plugin.upgrade ? [field('upgrade', `${visible(plugin.upgrade.version)} is on disk: lattice plugins upgrade ${plugin.id}`)] : []),
+    field('bundle', plugin.bundle_sha256),
+    field('artifact', plugin.artifact_sha256),
+    ...describeCapabilities(plugin.capabilities, plugin),
+    ...(methods.length ? ['  It answers calls of:', ...methods.map(visible)] : []),
+  ];
+}
+
+async function showWhy(cli: Cli, id: string): Promise<void> {
+  const why = await (await cli.connect()).request<WhyView>('GET', apiPath('plugins', id, 'why'));
+  await cli.show(why, () => `${describeWhy(cli, why).join('\n')}\n`);
+}
+
+function describeWhy(cli: Cli, why: WhyView): string[] {
+  const lines = [
+    `${cli.paint('bold', why.id)} is to be ${why.status} and is ${paintState(cli, why.state)}${why.message ? `: ${visible(why.message)}` : ''}`,
+  ];
+  if (why.uptime_ms !== null) lines.push(`  up for ${Math.round(why.uptime_ms / 1000)} s`);
+  if (why.next_retry_at) lines.push(`  next try at ${visible(why.next_retry_at)}`);
+  if (why.last_host_call) lines.push(`  last host call: ${visible(why.last_host_call)}`);
+  for (const exit of why.exits) {
+    const how = exit.signal ?? (exit.code === null ? '' : `exit code ${exit.code}`);
+    lines.push(`  run ${exit.generation} ended at ${visible(exit.endedAt)}: ${visible(exit.cause)} ${visible(how)}`.trimEnd());
+    if (exit.detail) lines.push(`    ${visible(exit.detail)}`);
+    lines.push(...exit.stderrTail.map((line) => `    | ${visible(line)}`));
+  }
+  if (Object.keys(why.counters).length > 0) lines.push(`  counters: ${visibleLines(visibleJson(why.counters))}`);
+  return lines;
+}
+
+const refusedColumns = [{ title: 'FOLDER', keep: true }, { title: 'CODE', keep: true }, { title: 'REASON' }];
+const refusedRows = (refused: RefusedBundle[]) => refused.map((each) => [each.folder, each.code, each.detail]);
+
+async function listRefused(cli: Cli): Promise<void> {
+  const refused = await (await cli.connect()).request<RefusedBundle[]>('GET', '/api/plugins/refused');
+  await cli.show(refused, () => cli.table(refusedColumns, refusedRows(refused), 'No bundle was refused.'));
+}
+
+async function rescan(cli: Cli): Promise<void> {
+  const found = await (await cli.connect()).request<{ verified: number; refused: RefusedBundle[] }>('POST', '/api/plugins/rescan');
+  await cli.show(found, () => {
+    const summary = `${found.verified} verified, ${found.refused.length} refused\n`;
+    return found.refused.length === 0 ? summary : summary + cli.table(refusedColumns, refusedRows(found.refused), '');
+  });
+}

@@ -1,0 +1,68 @@
+import { Command, CommanderError } from 'commander';
+import { HostError } from '../../protocol/errors.ts';
+import { addAuditVerbs } from './audit.ts';
+import { type Cli, createCli, type Io } from './cli.ts';
+import { exitCodeOf } from './exit-codes.ts';
+import { addFeedVerb } from './feed.ts';
+import { addKvVerbs } from './kv.ts';
+import { addPluginVerbs } from './plugins.ts';
+import { addServeVerb } from './serve.ts';
+import { addTokenVerbs } from './token.ts';
+import { visible } from './visible.ts';
+
+/** Runs one command line and answers its exit code. */
+export async function runCli(argv: readonly string[], io: Io, version: string): Promise<number> {
+  const end = argv.indexOf('--');
+  const cli = createCli(io, (end === -1 ? argv : argv.slice(0, end)).includes('--json'));
+  const running = { verb: 'lattice' };
+  try {
+    await createProgram(cli, version, running).parseAsync(argv, { from: 'user' });
+    return 0;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return await endUsage(cli, thrown);
+    await cli.fail(thrown, running.verb);
+    return exitCodeOf(thrown);
+  } finally {
+    await cli.close();
+  }
+}
+
+function createProgram(cli: Cli, version: string, running: { verb: string }): Command {
+  const program = new Command('lattice');
+  program
+    .description('runs signed plugins in sandboxes, and manages them')
+    .version(version)
+    .option('--json', 'print the result, or the problem, as JSON')
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      outputError: (text, write) => {
+        if (!cli.json) write(`${visible(text.trimEnd())}\n  hint: lattice --help, or --help after a verb\n`);
+      },
+    })
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 ok, 1 other, 2 usage, 3 not running, 4 denied, 5 verification failed, 6 timeout, 7 conflict, 8 unavailable',
+    )
+    .hook('preAction', (_program, verb) => {
+      running.verb = nameOf(verb);
+    });
+  addServeVerb(program);
+  addPluginVerbs(program, cli);
+  addKvVerbs(program, cli);
+  addAuditVerbs(program, cli);
+  addTokenVerbs(program, cli);
+  addFeedVerb(program, cli);
+  return program;
+}
+
+const nameOf = (command: Command): string => (command.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name());
+
+/** Commander has printed it already, but for programs. Help that was asked for is a success, help for want of a verb is not. */
+async function endUsage(cli: Cli, thrown: CommanderError): Promise<number> {
+  if (thrown.code === 'commander.helpDisplayed' || thrown.code === 'commander.version') return 0;
+  const message = thrown.code === 'commander.help' ? 'a verb is missing' : thrown.message.replace(/^error: /, '');
+  const usage = new HostError('invalid-params', message, { hint: 'lattice --help, or --help after a verb' });
+  if (cli.json) await cli.fail(usage, 'lattice');
+  return exitCodeOf(usage);
+}

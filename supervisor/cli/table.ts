@@ -1,0 +1,104 @@
+import CliTable from 'cli-table3';
+import { visible } from './visible.ts';
+
+export type Column = {
+  title: string;
+  keep?: boolean; // never wrapped: ids and what people copy
+  paint?: (text: string) => string;
+};
+
+const gap = '  ';
+const leastWidth = 12; // a wrapped column narrower than this helps nobody
+const noLines = ['top', 'bottom', 'left', 'right', 'mid'].flatMap((side) => [side, `${side}-mid`, `${side}-left`, `${side}-right`]);
+const chars = { ...Object.fromEntries(noLines.map((name) => [name, ''])), middle: gap };
+const wide =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+
+export const displayWidth = (text: string): number =>
+  [...text].reduce((sum, character) => sum + (/\p{M}/u.test(character) ? 0 : wide.test(character) ? 2 : 1), 0);
+
+/** Breaks at spaces; a word that is longer than the width is broken where it must be. */
+export function wrapText(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (displayWidth(longer) <= width) {
+      line = longer;
+      continue;
+    }
+    if (line !== '') lines.push(line);
+    line = '';
+    for (const character of word) {
+      if (displayWidth(line + character) > width) {
+        lines.push(line);
+        line = '';
+      }
+      line += character;
+    }
+  }
+  return [...lines, line];
+}
+
+/** The widths that fit, the widest column giving way first; null when even the narrowest do not. */
+export function fitWidths(natural: readonly number[], keep: readonly boolean[], width: number): number[] | null {
+  const widths = [...natural];
+  const total = () => widths.reduce((sum, each) => sum + each, 0) + gap.length * (widths.length - 1);
+  while (total() > width) {
+    let widest = -1;
+    widths.forEach((each, at) => {
+      if (!keep[at] && each > leastWidth && each > (widths[widest] ?? 0)) widest = at;
+    });
+    if (widest === -1) return null;
+    widths[widest] = (widths[widest] ?? 0) - 1;
+  }
+  return widths;
+}
+
+/** A table for people. Cells are made safe to print here; `width` null: as wide as it is, as for a pipe. */
+export function renderTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  width: number | null,
+  paintTitle = (text: string) => text,
+): string {
+  const cells = rows.map((row) => columns.map((_column, at) => visible(row[at] ?? '')));
+  const natural = columns.map((column, at) => Math.max(displayWidth(column.title), ...cells.map((row) => displayWidth(row[at] ?? ''))));
+  const widths =
+    width === null
+      ? natural
+      : fitWidths(
+          natural,
+          columns.map((column) => column.keep === true),
+          width,
+        );
+  if (widths === null) return cells.map((row) => renderRecord(columns, row, paintTitle)).join('\n');
+  const table = new CliTable({
+    chars,
+    head: columns.map((column) => paintTitle(column.title)),
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0, compact: true },
+  });
+  for (const row of cells) {
+    table.push(
+      columns.map((column, at) =>
+        wrapText(row[at] ?? '', widths[at] ?? leastWidth)
+          .map(column.paint ?? ((line) => line))
+          .join('\n'),
+      ),
+    );
+  }
+  return `${table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n')}\n`;
+}
+
+/** For a terminal too narrow for the columns: one field a line. */
+function renderRecord(columns: readonly Column[], row: readonly string[], paintTitle: (text: string) => string): string {
+  const label = Math.max(...columns.map((column) => column.title.length));
+  return columns
+    .map((column, at) => `${paintTitle(column.title.padEnd(label))}  ${(column.paint ?? String)(row[at] ?? '')}`.trimEnd())
+    .join('\n')
+    .concat('\n');
+}

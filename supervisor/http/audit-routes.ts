@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import type { AuditRow } from '../audit.ts';
+import type { Head, Verdict } from '../audit-chain.ts';
+import type { AuditFilter } from '../audit-query.ts';
+import { queryNumber } from './fields.ts';
+import { declareRoute, noBody, nothing, type Route } from './route.ts';
+
+export type AuditDeps = {
+  audit: { query(filter: AuditFilter): Promise<AuditRow[]>; verify(): Promise<Verdict>; head(): Head };
+};
+
+const text = z.string().min(1).max(256).optional();
+const time = z
+  .string()
+  .max(64)
+  .refine((value) => !Number.isNaN(Date.parse(value)), 'must be a time like 2026-01-31T12:00:00Z')
+  .transform((value) => new Date(value).toISOString())
+  .optional();
+const query = z.strictObject({
+  plugin: text,
+  kind: text,
+  verdict: text,
+  method: text,
+  actor: text,
+  code: text,
+  since: time,
+  until: time,
+  after: queryNumber(0, Number.MAX_SAFE_INTEGER).optional(),
+  limit: queryNumber(1, 1000).default(100),
+  order: z.enum(['oldest', 'newest']).default('newest'),
+});
+
+export function createAuditRoutes({ audit }: AuditDeps): Route[] {
+  let verifying: Promise<Verdict> | null = null; // it reads the whole table: those who ask meanwhile share the answer
+  return [
+    declareRoute({
+      method: 'GET',
+      path: '/api/audit',
+      scope: 'audit:read',
+      doc: 'Reads audit rows, the newest first unless `order` says oldest. Pass `next` as `after` to read on; it is null at the end.',
+      params: nothing,
+      query,
+      body: noBody,
+      handle: async (request) => {
+        const { after, order, ...filter } = request.query;
+        const rows = await audit.query({ ...filter, ...(after === undefined ? {} : { afterSeq: after }), newestFirst: order === 'newest' });
+        return { rows, next: rows.length === filter.limit ? (rows.at(-1)?.seq ?? null) : null };
+      },
+    }),
+    declareRoute({
+      method: 'GET',
+      path: '/api/audit/verify',
+      scope: 'audit:read',
+      doc: 'Checks the whole chain against the kept head: `ok`, and where it breaks if it does.',
+      params: nothing,
+      query: nothing,
+      body: noBody,
+      handle: () => {
+        verifying ??= audit.verify().finally(() => {
+          verifying = null;
+        });
+        return verifying;
+      },
+    }),
+    declareRoute({
+      method: 'GET',
+      path: '/api/audit/head',
+      scope: 'audit:read',
+      doc: 'Tells the last row: its seq and hash.',
+      params: nothing,
+      query: nothing,
+      body: noBody,
+      handle: () => audit.head(),
+    }),
+  ];
+}

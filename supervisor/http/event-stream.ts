@@ -1,0 +1,69 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createEventBuffer, createSession } from 'better-sse';
+import { HostError } from '../../protocol/errors.ts';
+import type { Clock, Timer } from '../clock.ts';
+
+export type EventStream = {
+  send(event: string, data: unknown): void;
+  onClose(run: () => void): void; // also when it is closed already
+};
+
+const heartbeatMs = 15_000; // proxies cut what is silent for 30 s or more
+const mostStreams = 256;
+const unsentBytes = 1024 * 1024; // above this, events for a client that does not read are dropped, and counted
+
+/** The open event streams of the service: each one is known, so that stopping can end them. */
+export function createEventStreams(clock: Clock) {
+  const closers = new Set<() => void>();
+  let opening = 0;
+  let closing = false;
+
+  async function open(req: IncomingMessage, res: ServerResponse): Promise<EventStream> {
+    if (closing) throw new HostError('unavailable', 'the service is stopping');
+    if (closers.size + opening >= mostStreams) {
+      throw new HostError('rate-limited', `${mostStreams} event streams are open already`, { hint: 'close one of them' });
+    }
+    opening++;
+    const session = await createSession(req, res, { keepAlive: null, trustClientEventId: false, statusCode: 200 }).finally(() => opening--);
+    const listeners = new Set<() => void>();
+    let beat: Timer | undefined;
+    let dropped = 0;
+    const usable = () => session.isConnected && !res.writableEnded && !res.destroyed;
+    const end = () => void (usable() && res.end('event: end\ndata: {}\n\n'));
+    const ping = () => {
+      if (!usable()) return;
+      void session.batch(createEventBuffer().comment('still here').dispatch());
+      beat = clock.timer(heartbeatMs, ping);
+    };
+    closers.add(end);
+    res.once('close', () => {
+      beat?.cancel();
+      closers.delete(end);
+      for (const run of listeners) run();
+      listeners.clear();
+    });
+    if (closing) end();
+    else ping();
+
+    return {
+      send(event, data) {
+        if (!usable()) return;
+        if (res.writableLength > unsentBytes) dropped++;
+        else {
+          if (dropped > 0) session.push({ events: dropped }, 'dropped');
+          dropped = 0;
+          session.push(data, event);
+        }
+      },
+      onClose: (run) => void (res.closed ? run() : listeners.add(run)),
+    };
+  }
+
+  return {
+    open,
+    closeAll() {
+      closing = true;
+      for (const end of closers) end();
+    },
+  };
+}

@@ -1,0 +1,35 @@
+import type { Supervisor } from '../plugin-view.ts';
+import { declareRoute, noBody, nothing, type Route } from './route.ts';
+
+export type HealthDeps = { supervisor: Pick<Supervisor, 'health'>; version: string };
+
+/** Probes need no token, and learn no more than the status without one. */
+export function createHealthRoutes({ supervisor, version }: HealthDeps): Route[] {
+  return [
+    declareRoute({
+      method: 'GET',
+      path: '/healthz',
+      scope: null,
+      doc: 'Answers while the service lives.',
+      params: nothing,
+      query: nothing,
+      body: noBody,
+      handle: () => ({ status: 'ok' }),
+    }),
+    declareRoute({
+      method: 'GET',
+      path: '/readyz',
+      scope: null,
+      doc: 'Tells whether the service does its work, with 200 or 503; with any valid token also why not.',
+      params: nothing,
+      query: nothing,
+      body: noBody,
+      handle: (request) => {
+        const { ready, reasons, plugins } = supervisor.health();
+        request.status(ready ? 200 : 503);
+        const status = ready ? 'ready' : 'not-ready';
+        return request.actor === null ? { status } : { status, version, reasons, plugins };
+      },
+    }),
+  ];
+}

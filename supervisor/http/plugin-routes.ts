@@ -1,0 +1,108 @@
+import { z } from 'zod';
+import type { PluginView, Supervisor } from '../plugin-view.ts';
+import { actorOf, bundleSha256, byId } from './fields.ts';
+import { declareRoute, emptyBody, noBody, nothing, type Route } from './route.ts';
+
+export type PluginDeps = { supervisor: Supervisor };
+
+const brief = (view: PluginView) => ({
+  id: view.id,
+  name: view.name,
+  type: view.type,
+  version: view.version,
+  publisher: view.publisher,
+  capabilities: view.capabilities,
+  status: view.status,
+  active: view.status === 'active',
+});
+
+/** Everything about one plugin but its calls and its log. */
+export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
+  const get = { method: 'GET', query: nothing, body: noBody } as const;
+  return [
+    declareRoute({
+      ...get,
+      path: '/api/plugins',
+      scope: 'audit:read',
+      doc: 'Lists the plugins in brief.',
+      params: nothing,
+      handle: () => supervisor.list().map(brief),
+    }),
+    declareRoute({
+      ...get,
+      path: '/api/plugins/refused',
+      scope: 'audit:read',
+      doc: 'Lists the folders whose bundle was refused, with the reason.',
+      params: nothing,
+      handle: () => supervisor.refused(),
+    }),
+    declareRoute({
+      method: 'POST',
+      path: '/api/plugins/rescan',
+      scope: 'plugin:admin',
+      doc: 'Looks for bundles again, and waits for the result.',
+      params: nothing,
+      query: nothing,
+      body: emptyBody,
+      handle: (request) => supervisor.rescan(actorOf(request)),
+    }),
+    declareRoute({
+      ...get,
+      path: '/api/plugins/:id',
+      scope: 'audit:read',
+      doc: 'Shows one plugin with all that its manifest declares.',
+      params: byId,
+      handle: (request) => supervisor.show(request.params.id),
+    }),
+    declareRoute({
+      ...get,
+      path: '/api/plugins/:id/why',
+      scope: 'plugin:logs',
+      doc: 'Tells why the plugin is in its state: last exits, restarts, counters.',
+      params: byId,
+      subject: ({ params }) => params.id,
+      handle: (request) => supervisor.why(request.params.id),
+    }),
+    declareRoute({
+      ...get,
+      path: '/api/plugins/:id/config',
+      scope: 'plugin:admin',
+      doc: 'Shows the configuration that the plugin is given at its start.',
+      params: byId,
+      handle: (request) => supervisor.config(request.params.id),
+    }),
+    declareRoute({
+      method: 'PUT',
+      path: '/api/plugins/:id/config',
+      scope: 'plugin:admin',
+      doc: 'Replaces the configuration; an active plugin is restarted with it.',
+      params: byId,
+      query: nothing,
+      body: z.record(z.string().min(1).max(128), z.unknown()),
+      handle: (request) => supervisor.setConfig(request.params.id, request.body, actorOf(request)),
+    }),
+    declareRoute({
+      method: 'POST',
+      path: '/api/plugins/:id/reset',
+      scope: 'plugin:admin',
+      doc: 'Forgets the crashes of a plugin that was given up, and starts it again if it is to be active.',
+      params: byId,
+      query: nothing,
+      body: emptyBody,
+      handle: (request) => supervisor.reset(request.params.id, actorOf(request)),
+    }),
+    declareRoute({
+      method: 'POST',
+      path: '/api/plugins/:id/upgrade',
+      scope: 'plugin:admin',
+      doc: 'Accepts the bundle that is on disk in place of the accepted one. With `bundle_sha256` only if it is still that one.',
+      params: byId,
+      query: nothing,
+      body: z.strictObject({ bundle_sha256: bundleSha256.optional() }).optional(),
+      handle: (request) => {
+        const sha = request.body?.bundle_sha256;
+        return supervisor.upgrade({ id: request.params.id, ...(sha === undefined ? {} : { bundleSha256: sha }) }, actorOf(request));
+      },
+    }),
+  ];
+}

@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import { HostError } from '../../protocol/errors.ts';
+import type { Scope } from '../../protocol/scopes.ts';
+import type { Actor } from '../plugin-view.ts';
+import type { EventStream } from './event-stream.ts';
+
+export type RouteRequest<Params, Query, Body> = {
+  params: Params;
+  query: Query;
+  body: Body;
+  actor: Actor | null; // never null where the route has a scope
+  requestId: string;
+  accepts: string; // the Accept header
+  signal(): AbortSignal; // aborted when the client goes away before it was answered
+  status(status: number): void; // of the answer, when it is not 200
+  openEvents(): Promise<EventStream>; // answers with server-sent events instead of what `handle` returns
+};
+
+type Row<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> = {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  path: string;
+  scope: Scope | null; // null: no token needed
+  doc: string;
+  params: Params;
+  query: Query;
+  body: Body; // `noBody`: a body is refused
+  /** The plugin that the request is about. A token restricted to one plugin reaches only routes that have this, for that plugin. */
+  subject?: (request: { params: z.output<Params>; body: z.output<Body> }) => string;
+  handle(request: RouteRequest<z.output<Params>, z.output<Query>, z.output<Body>>): unknown;
+};
+
+export type RawRequest = RouteRequest<unknown, unknown, unknown>;
+
+export const nothing = z.strictObject({});
+export const noBody = z.undefined();
+export const emptyBody = nothing.optional();
+
+/** A declared route, its types closed over: `run` checks what came and hands it on. */
+export type Route = Pick<Row<z.ZodType, z.ZodType, z.ZodType>, 'method' | 'path' | 'scope' | 'doc' | 'params' | 'query' | 'body'> & {
+  forPluginTokens: boolean;
+  run(raw: RawRequest): unknown;
+};
+
+/** One row of the API. Router, checks, tests and the description of the API derive from it. */
+export function declareRoute<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType>(
+  row: Row<Params, Query, Body>,
+): Route {
+  return {
+    ...row,
+    forPluginTokens: row.subject !== undefined,
+    run(raw) {
+      const params = check(row.params, raw.params, 'path');
+      const query = check(row.query, raw.query, 'query');
+      const body = check(row.body, raw.body, 'body');
+      const own = raw.actor?.plugin ?? null;
+      if (own !== null && row.subject?.({ params, body }) !== own) throw notForThisToken(own);
+      return row.handle({ ...raw, params, query, body });
+    },
+  };
+}
+
+export const notForThisToken = (plugin: string) =>
+  new HostError('forbidden', `this token is only for calls, logs and reasons of ${plugin}`, {
+    rule: 'token-of-one-plugin',
+    hint: 'use a token that is not restricted to one plugin',
+  });
+
+function check<Schema extends z.ZodType>(schema: Schema, value: unknown, where: string): z.output<Schema> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const pointer = `/${issue?.path.join('/') ?? ''}`.slice(0, 128);
+  if (value === undefined) throw new HostError('invalid-params', 'this request needs a JSON body', { hint: 'send one JSON object' });
+  const message = `${where} ${pointer}: ${issue?.message.slice(0, 256) ?? 'refused'}`;
+  throw new HostError('invalid-params', message, { pointer, hint: `correct what is said of the ${where}` });
+}

@@ -1,0 +1,34 @@
+import type { Library, Tools } from './tools.ts';
+
+export type BwrapFds = { args: number; seccomp: number; status: number; artifact: number };
+
+/**
+ * What shuts the cage. It stands on the command line, not in the pipe with the paths: a pipe that ended early, because the supervisor died
+ * while writing, must leave a cage without contents and never one without walls.
+ */
+export function listCage(fds: BwrapFds, disableUserns: boolean): string[] {
+  return [
+    ...['--unshare-all', '--unshare-user', ...(disableUserns ? ['--disable-userns'] : []), '--die-with-parent', '--new-session'],
+    ...['--cap-drop', 'ALL', '--uid', '65534', '--gid', '65534', '--hostname', 'plugin'],
+    ...['--clearenv', '--setenv', 'HOME', '/tmp', '--setenv', 'TMPDIR', '/tmp', '--setenv', 'PATH', '/nonexistent'],
+    ...['--setenv', 'LANG', 'C.UTF-8', '--setenv', 'TZ', 'UTC'],
+    ...['--seccomp', String(fds.seccomp), '--json-status-fd', String(fds.status)],
+    // Mounts are made in this order: first what the pipe lists, then everything but the private folder becomes read-only.
+    ...['--args', String(fds.args), '--dev', '/dev', '--remount-ro', '/dev', '--remount-ro', '/', '--chdir', '/tmp'],
+  ];
+}
+
+/** The contents: exact files of the host by path, which is why they go through a pipe that no other user can read. */
+export function listBinds(what: { tools: Tools; engine: 'node' | 'native'; tmpBytes: number; artifactFd: number }): string[] {
+  const { tools, engine, tmpBytes, artifactFd } = what;
+  const bind = (library: Library) => ['--ro-bind', library.source, library.path];
+  const runtime: Library[] = engine === 'node' ? [{ source: tools.node.path, path: '/rt/node' }, ...tools.node.libraries] : [];
+  const prlimit: Library[] = tools.prlimit === null ? [] : [{ source: tools.prlimit, path: '/rt/prlimit' }, ...tools.prlimitLibraries];
+  const files = new Map([...runtime, ...prlimit].map((library) => [library.path, library]));
+  return [
+    ...[...files.values()].flatMap(bind),
+    // The verified bytes themselves, not a path: what is on disk may have changed since.
+    ...(engine === 'native' ? ['--perms', '0500', '--ro-bind-data', String(artifactFd), '/plugin/artifact'] : []),
+    ...['--perms', '0700', '--size', String(tmpBytes), '--tmpfs', '/tmp'],
+  ];
+}

@@ -1,0 +1,82 @@
+import { constants } from 'node:os';
+import { causeOfExit } from '../restart-policy.ts';
+import type { Exit } from '../runner.ts';
+import type { SpawnedChild } from './spawn-plan.ts';
+import { findPluginProcess, identifyProcess, type ProcessId, signalProcess } from './status.ts';
+import { processesByUid } from './uids.ts';
+
+const signalOf = (code: number): string | null =>
+  Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0] ?? null;
+
+/**
+ * Signals and the end of one spawned child with everything it started. The kernel's answer to "who is this pid now" is asked before every
+ * signal, so that a pid that was used again is never hit.
+ */
+export function createContainedChild(child: SpawnedChild, uid: number | null) {
+  const pid = child.process.pid;
+  if (pid === undefined) throw new Error('the child could not be started');
+  const outer = identifyProcess(pid) ?? null;
+  let inner: ProcessId | null = null; // the plugin itself inside the namespace
+  let ended = false;
+  let killing = false;
+
+  function findInner(): ProcessId | null {
+    if (child.status === null) return outer;
+    if (inner === null && child.status.childPid !== null) inner = findPluginProcess(child.status.childPid) ?? null;
+    return inner;
+  }
+
+  const signal = (target: ProcessId | null, name: NodeJS.Signals): boolean => target !== null && signalProcess(target, name);
+
+  /** The group, and as root all that runs under the child's own uid: a member that left the group is still found. */
+  function sweep(): void {
+    if (outer && (!ended || child.status === null)) killGroup(outer.pid);
+    if (uid === null) return;
+    for (const straggler of processesByUid().get(uid) ?? []) signal(identifyProcess(straggler) ?? null, 'SIGKILL');
+  }
+
+  return {
+    pid: (): number | null => findInner()?.pid ?? null,
+    terminate(): void {
+      child.stdin.end();
+      signal(findInner() ?? outer, 'SIGTERM');
+    },
+    /** Kills the namespace's init, and with it all inside; the monitor then ends by itself, having reaped it. A second call spares nothing. */
+    kill(): void {
+      const init = child.status?.childPid;
+      const killed = !killing && init ? signal(identifyProcess(init) ?? null, 'SIGKILL') : false;
+      killing = true;
+      if (!killed) signal(outer, 'SIGKILL');
+      if (child.status === null) sweep();
+    },
+    /** Calls back once, when the child's own process has ended (its pipes may be held by others), with what it ended by. */
+    onExit(tell: (exit: Exit) => void): void {
+      child.process.once('exit', (code: number | null, name: NodeJS.Signals | null) => {
+        ended = true;
+        sweep();
+        tell(describeExit(child, code, name));
+      });
+    },
+  };
+}
+
+export type ContainedChild = ReturnType<typeof createContainedChild>;
+
+/** Kills what is left of a process group whose leader was ours. */
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch {
+    // no member is left
+  }
+}
+
+/** bwrap reports a plugin that a signal ended as 128 + number, and one that never began by saying nothing on its status descriptor. */
+function describeExit(child: SpawnedChild, code: number | null, name: string | null): Exit {
+  if (child.status === null || name !== null) return { cause: causeOfExit(code, name), code, signal: name, detail: '' };
+  const { childPid, exitCode } = child.status;
+  if (childPid === null && exitCode === null)
+    return { cause: 'sandbox-unavailable', code, signal: null, detail: 'the sandbox could not be set up' };
+  const signalName = code !== null && code > 128 ? signalOf(code) : null;
+  return { cause: causeOfExit(code, signalName), code: signalName === null ? code : null, signal: signalName, detail: '' };
+}

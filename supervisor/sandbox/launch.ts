@@ -1,0 +1,155 @@
+import { HostError } from '../../protocol/errors.ts';
+import type { Resources } from '../../protocol/manifest.ts';
+import { bootText, encodePayload, payloadFd } from './boot.ts';
+import { type BwrapFds, listBinds, listCage } from './bwrap-arguments.ts';
+import { isAtLeast, type Level } from './levels.ts';
+import { type Limits, planLimits } from './limits.ts';
+import { buildSeccompFilter } from './seccomp.ts';
+import type { Tools } from './tools.ts';
+
+/** What runs: a JS artifact under our runner, or a native executable. */
+export type Program =
+  | { engine: 'node'; runner: Buffer; artifact: Buffer; artifactSha256?: string; title?: string }
+  | { engine: 'native'; artifact: Buffer };
+/** A descriptor of the child beside stdin, stdout and stderr: bytes to write to it and close, or the monitor's reports to read from it. */
+export type ExtraDescriptor = { fd: number; kind: 'data'; bytes: Buffer } | { fd: number; kind: 'status' };
+/** What the supervisor is at this moment. */
+export type Launcher = { uid: number; pid: number; openDescriptors: readonly number[] };
+
+export type LaunchRequest = {
+  level: Level;
+  program: Program;
+  tools: Tools;
+  resources: Resources;
+  /** As root: the unprivileged uid that this child alone has; null when the supervisor is not root. */
+  uid: number | null;
+  launcher: Launcher;
+  /** False where the probe found that the kernel lets nobody close the door to further user namespaces; seccomp still does. */
+  disableUserns?: boolean;
+  /** At isolated+cgroup: the `cgroup.procs` file of the plugin's leaf, joined before anything of the plugin exists. */
+  cgroupProcs?: string;
+  /** Off only in the probe, which asks whether the kernel's layers hold alone. */
+  permission?: boolean;
+};
+
+export type LaunchPlan = {
+  level: Level;
+  file: string;
+  args: readonly string[];
+  stdio: readonly ExtraDescriptor[];
+  /** Inherited descriptors to cover with /dev/null. */
+  plug: readonly number[];
+  limitsNotEnforced: Limits['notEnforced'];
+};
+
+const fds = { payload: payloadFd, args: 4, seccomp: 5, status: 6, artifact: 7 } as const satisfies BwrapFds & { payload: number };
+
+/** Everything a spawn needs, decided: nothing here starts a process. Throws `sandbox-unavailable` rather than plan less than was asked. */
+export function planLaunch(request: LaunchRequest): LaunchPlan {
+  const { level, program, uid, launcher } = request;
+  if (request.tools.node.problem !== null && program.engine === 'node')
+    throw refuse(request.tools.node.problem, 'install Node in a folder that every user can reach');
+  if (launcher.uid === 0 ? !uid : uid !== null)
+    throw refuse('as root a child needs a uid of its own, otherwise it keeps the service’s', 'this is a fault of the service; report it');
+  if (program.engine === 'native' && !isAtLeast(level, 'isolated'))
+    throw refuse('native code runs only at isolated', 'make sandbox level isolated available');
+
+  const limits = planLimits({
+    level,
+    engine: program.engine,
+    resources: request.resources,
+    ownUid: uid !== null,
+    payloadBytes: program.artifact.length,
+  });
+  const caged = isAtLeast(level, 'isolated');
+  const command = [...joinCgroup(request), ...lowerSelf(request), ...(caged ? planCaged(request, limits) : planBare(request, limits))];
+  const [file = '', ...args] = command;
+  const used: readonly number[] = caged
+    ? [fds.args, fds.seccomp, fds.status, program.engine === 'node' ? fds.payload : fds.artifact]
+    : [fds.payload];
+  const plug = launcher.openDescriptors.filter((fd) => !used.includes(fd));
+  const stdio = caged ? describeCaged(request, limits, plug) : [describePayload(request, plug)];
+  return { level, file, args, stdio, plug, limitsNotEnforced: limits.notEnforced };
+}
+
+const refuse = (message: string, hint: string): HostError => new HostError('sandbox-unavailable', message, { hint });
+
+function need(tools: Tools, name: 'bwrap' | 'prlimit' | 'setpriv' | 'shell' | 'env', packageName: string): string {
+  return tools[name] ?? raise(refuse(`${name} was not found in the system’s folders, owned by root`, `apt-get install ${packageName}`));
+}
+const raise = (error: HostError): never => {
+  throw error;
+};
+
+/** The shell joins the leaf and becomes the rest of the command: no moment in which the plugin runs outside. */
+function joinCgroup({ level, cgroupProcs, tools }: LaunchRequest): string[] {
+  if (level !== 'isolated+cgroup') return [];
+  if (cgroupProcs === undefined)
+    throw refuse('level isolated+cgroup needs a cgroup of the plugin’s own', 'run the service under systemd with Delegate=yes');
+  return [need(tools, 'shell', 'dash'), '-c', 'echo 0 > "$0" && exec "$@"', cgroupProcs];
+}
+
+/**
+ * Gives up the service's uid, then asks the kernel to be killed with the supervisor. setpriv sets the signal after the change of uid, which
+ * would clear it, and the programs that follow by exec keep it.
+ */
+function lowerSelf({ tools, uid, level }: LaunchRequest): string[] {
+  if (tools.setpriv === null && uid === null && level === 'none') return [];
+  const identity = uid === null ? [] : ['--reuid', String(uid), '--regid', String(uid), '--clear-groups'];
+  return [need(tools, 'setpriv', 'util-linux'), ...identity, '--no-new-privs', '--pdeathsig', 'KILL', '--'];
+}
+
+/** The spawner passes an empty environment already; this holds even where something wraps spawning and adds to it (NODE_OPTIONS undoes flags). */
+const emptyEnvironment = (tools: Tools): string[] => [need(tools, 'env', 'coreutils'), '-i'];
+
+function planBare({ level, tools, permission = true }: LaunchRequest, limits: Limits): string[] {
+  const guarded = level === 'restricted';
+  const lower = guarded ? [need(tools, 'prlimit', 'util-linux'), ...limits.prlimit, '--'] : [];
+  return [...emptyEnvironment(tools), ...lower, tools.node.path, ...nodeFlags(limits, guarded && permission, false), '-e', bootText];
+}
+
+function planCaged({ tools, program, launcher, disableUserns = true, permission = true }: LaunchRequest, limits: Limits): string[] {
+  const prlimit = need(tools, 'prlimit', 'util-linux');
+  // A supervisor that was killed before the signal was asked for left this process to another parent: nothing would end it any more.
+  const orphanCheck = [need(tools, 'shell', 'dash'), '-c', 'test "$PPID" = "$0" && exec "$@"', String(launcher.pid)];
+  const plugin = program.engine === 'node' ? ['/rt/node', ...nodeFlags(limits, permission, true), '-e', bootText] : ['/plugin/artifact'];
+  // Core files are the one limit to set outside as well: bwrap itself holds the artifact for a moment.
+  const outside = [...orphanCheck, ...emptyEnvironment(tools), prlimit, '--core=0:0', '--', need(tools, 'bwrap', 'bubblewrap')];
+  return [...outside, ...listCage(fds, disableUserns), '--', '/rt/prlimit', ...limits.prlimit, '--', ...plugin];
+}
+
+function nodeFlags(limits: Limits, permission: boolean, ownTmp: boolean): string[] {
+  return [
+    ...(permission ? ['--permission', ...(ownTmp ? ['--allow-fs-read=/tmp', '--allow-fs-write=/tmp'] : [])] : []),
+    // The permission model does not cover these modules.
+    ...['--no-experimental-sqlite', '--no-experimental-ffi', '--no-addons'],
+    ...[
+      '--disable-sigusr1',
+      '--disable-proto=throw',
+      '--no-experimental-websocket',
+      '--no-experimental-webstorage',
+      '--no-global-search-paths',
+    ],
+    ...limits.node,
+  ];
+}
+
+function describePayload({ program, launcher, level, permission = true }: LaunchRequest, plug: readonly number[]): ExtraDescriptor {
+  if (program.engine !== 'node') throw refuse('only a JS program is read from a pipe', 'this is a fault of the service; report it');
+  const { engine: _engine, ...parts } = program;
+  // Inside a pid namespace the parent is always the namespace's init.
+  const parentPid = isAtLeast(level, 'isolated') ? null : launcher.pid;
+  return { fd: fds.payload, kind: 'data', bytes: encodePayload({ ...parts, parentPid, close: plug, seatBelt: permission }) };
+}
+
+function describeCaged(request: LaunchRequest, limits: Limits, plug: readonly number[]): ExtraDescriptor[] {
+  const { program, tools } = request;
+  if (tools.arch === null) throw refuse('there is no system call filter for this processor', 'run the service on x86_64 or aarch64');
+  const binds = listBinds({ tools, engine: program.engine, tmpBytes: limits.tmpBytes, artifactFd: fds.artifact });
+  return [
+    program.engine === 'node' ? describePayload(request, plug) : { fd: fds.artifact, kind: 'data', bytes: program.artifact },
+    { fd: fds.args, kind: 'data', bytes: Buffer.from(binds.map((word) => `${word}\0`).join('')) },
+    { fd: fds.seccomp, kind: 'data', bytes: buildSeccompFilter(program.engine, tools.arch) },
+    { fd: fds.status, kind: 'status' },
+  ];
+}

@@ -1,0 +1,66 @@
+import t from 'tap';
+import { samplePlugin, sha } from '../http/fake-supervisor.ts';
+import { startWithCli } from './run-lattice.ts';
+
+t.test('given a service, when each reading verb is run with --json, then its value is JSON on stdout and exit 0', async (t) => {
+  const app = await startWithCli(t);
+  app.state.log('hello');
+  await app.ask('PUT', '/api/kv/default/colour', { body: { value: 'green' } });
+  const cases: [string[], unknown][] = [
+    [
+      ['plugins', 'list'],
+      [{ id: 'example.hello' }, { id: 'example.world' }],
+    ],
+    [['plugins', 'show', 'example.hello'], { id: 'example.hello', egress: ['api.example.com:443'] }],
+    [['plugins', 'why', 'example.hello'], { exits: [{ generation: 3 }] }],
+    [['plugins', 'refused'], [{ folder: 'broken' }]],
+    [['plugins', 'rescan'], { verified: 2 }],
+    [['plugins', 'logs', 'example.hello', '--last', '5'], { lines: [{ text: 'hello' }] }],
+    [['plugins', 'config', 'get', 'example.hello'], {}],
+    [['plugins', 'call', 'example.hello', 'greeter', 'greet', '{"name":"Ada"}'], { echo: { name: 'Ada' } }],
+    [['kv', 'buckets'], { buckets: [{ bucket: 'default' }] }],
+    [['kv', 'list', 'default', '--prefix', 'col'], { entries: [{ key: 'colour' }], next: null }],
+    [['kv', 'get', 'default', 'colour'], { value: 'green', revision: 1 }],
+    [['audit', 'list', '--kind', 'kv.change', '--limit', '1'], { rows: [{ method: 'kv.put' }] }],
+    [['audit', 'verify'], { ok: true }],
+    [['audit', 'head'], { hash: /^[0-9a-f]{64}$/ }],
+    [['token', 'list'], { tokens: [{ name: 'admin' }] }],
+  ];
+  await Promise.all(
+    cases.map(async ([args, value]) => {
+      const ran = await app.json(args);
+      t.match(ran, { exitCode: 0, value }, args.join(' '));
+    }),
+  );
+});
+
+t.test('given a service, when the same verbs are run for people, then each prints something and ends with 0', async (t) => {
+  const app = await startWithCli(t);
+  app.state.log('hello');
+  app.plugins.set(
+    'example.old',
+    samplePlugin('example.old', {
+      status: 'active',
+      upgrade: { bundle_sha256: sha('d'), version: '2.0.0', downgrade: false, capabilities_added: [], capabilities_removed: [] },
+    }),
+  );
+  const cases: [string[], RegExp][] = [
+    [['plugins', 'list'], /ID +VERSION.*example\.hello +1\.0\.0.*upgrade to 2\.0\.0 available/s],
+    [
+      ['plugins', 'show', 'example.hello'],
+      /may act beyond itself.*make web requests to the hosts its manifest names: api\.example\.com:443.*greeter\.greet/s,
+    ],
+    [['plugins', 'why', 'example.hello'], /crashed 5 times.*run 3 ended.*\| boom/s],
+    [['plugins', 'refused'], /broken +signature-invalid/],
+    [['plugins', 'rescan'], /3 verified, 1 refused/],
+    [['plugins', 'logs', 'example.hello'], /info plugin: hello/],
+    [['kv', 'buckets'], /There are no entries/],
+    [['audit', 'list'], /SEQ +TIME/],
+    [['audit', 'verify'], /complete up to row/],
+    [['audit', 'head'], /^\d+ [0-9a-f]{64}\n$/],
+    [['token', 'list'], /plugin:admin/],
+  ];
+  await Promise.all(
+    cases.map(async ([args, text]) => t.match(await app.lattice(args), { exitCode: 0, stdout: text, stderr: '' }, args.join(' '))),
+  );
+});

@@ -1,0 +1,174 @@
+import { HostError } from '../../../protocol/errors.ts';
+import type { Actor, CallRequest, LogLine, PluginDetail, Supervisor } from '../../../supervisor/plugin-view.ts';
+
+export const sha = (digit: string) => digit.repeat(64);
+const time = '2026-01-01T00:00:00.000Z';
+
+export function samplePlugin(id: string, changes: Partial<PluginDetail> = {}): PluginDetail {
+  return {
+    id,
+    name: 'Hello',
+    type: 'system',
+    version: '1.0.0',
+    publisher: 'dev.local',
+    capabilities: ['kv:read', 'log:write', 'http:egress'],
+    artifact_sha256: sha('a'),
+    bundle_sha256: sha('b'),
+    available: true,
+    status: 'verified',
+    upgrade: null,
+    runtime: null,
+    verified_at: time,
+    installed_at: null,
+    activated_at: null,
+    disabled_at: null,
+    created_at: time,
+    updated_at: time,
+    engine: 'node',
+    egress: ['api.example.com:443'],
+    read_buckets: ['default'],
+    services: [{ name: 'greeter', methods: [{ name: 'greet', effect: 'read', scopes: ['node:read'], timeout_ms: 5000 }] }],
+    resources: { memory_mib: 128 },
+    accepted_by: null,
+    ...changes,
+  };
+}
+
+type Call = { request: CallRequest; actor: Actor; signal: AbortSignal; requestId: string };
+
+/** A supervisor in memory: it keeps what it was asked, and does the least that the control plane and the CLI can tell from the real one. */
+export function createFakeSupervisor() {
+  const plugins = new Map(
+    [samplePlugin('example.hello'), samplePlugin('example.world', { status: 'disabled', available: false })].map((plugin) => [
+      plugin.id,
+      plugin,
+    ]),
+  );
+  const followers = new Set<(line: LogLine) => void>();
+  const lines: LogLine[] = [];
+  const configs = new Map<string, Record<string, unknown>>();
+  const actors: Actor[] = [];
+  const state = {
+    plugins,
+    followers,
+    lines,
+    actors,
+    calls: [] as Call[],
+    answerCall: async (call: Call): Promise<unknown> => ({ echo: call.request.payload }),
+    health: { ready: true, reasons: [] as string[], plugins: { active: 1, armed: 1, failed: 0 } },
+    log(text: string) {
+      const line: LogLine = { run: 1, seq: lines.length + 1, time, source: 'plugin', level: 'info', text };
+      lines.push(line);
+      for (const tell of followers) tell(line);
+    },
+  };
+  const find = (id: string): PluginDetail => {
+    const found = plugins.get(id);
+    if (!found) throw new HostError('not-found', `there is no plugin ${id.slice(0, 80)}`, { hint: 'lattice plugins list shows them' });
+    return found;
+  };
+  const sameBundle = (shown: string | undefined, present: string) => {
+    if (shown !== undefined && shown !== present)
+      throw new HostError('changed-since-shown', 'the bundle is another one now', { hint: 'look again' });
+  };
+
+  const supervisor: Supervisor = {
+    list: () => [...plugins.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
+    show: find,
+    refused: () => [{ folder: 'broken', code: 'signature-invalid', detail: 'the signature does not fit' }],
+    async setStatus({ id, status, bundleSha256 }, actor) {
+      actors.push(actor);
+      const plugin = find(id);
+      if (status === 'verified' || (plugin.status === 'verified' && status !== 'installed')) {
+        throw new HostError('invalid-transition', `${id} cannot go from ${plugin.status} to ${status}`, { hint: 'install it first' });
+      }
+      sameBundle(bundleSha256, plugin.bundle_sha256);
+      const started = status === 'active' ? { activated_at: time } : {};
+      plugins.set(id, { ...plugin, ...started, status, runtime: runtimeOf(id, status === 'active' ? 'armed' : 'stopped') });
+      return find(id);
+    },
+    async upgrade({ id, bundleSha256 }, actor) {
+      actors.push(actor);
+      const { upgrade, ...plugin } = find(id);
+      if (!upgrade) throw new HostError('conflict', `there is no upgrade of ${id}`);
+      sameBundle(bundleSha256, upgrade.bundle_sha256);
+      plugins.set(id, { ...plugin, upgrade: null, version: upgrade.version, bundle_sha256: upgrade.bundle_sha256 });
+      return find(id);
+    },
+    async reset(id, actor) {
+      actors.push(actor);
+      return find(id);
+    },
+    async call(request, actor, { signal, requestId }) {
+      find(request.id);
+      const call = { request, actor, signal, requestId };
+      state.calls.push(call);
+      return state.answerCall(call);
+    },
+    why: (id) => ({
+      id: find(id).id,
+      status: find(id).status,
+      state: 'failed',
+      message: 'crashed 5 times in 10 minutes',
+      uptime_ms: null,
+      next_retry_at: null,
+      last_host_call: 'kv.get',
+      exits: [
+        {
+          generation: 3,
+          startedAt: time,
+          endedAt: time,
+          cause: 'crashed',
+          code: 1,
+          signal: null,
+          detail: 'exit code 1',
+          stderrTail: ['boom'],
+          lastHostCall: 'kv.get',
+        },
+      ],
+      counters: { 'kv.get': 2 },
+    }),
+    config: (id) => configs.get(find(id).id) ?? {},
+    async setConfig(id, config, actor) {
+      actors.push(actor);
+      configs.set(find(id).id, config);
+      return config;
+    },
+    async rescan(actor) {
+      actors.push(actor);
+      return { verified: plugins.size, refused: supervisor.refused() };
+    },
+    logs: {
+      async read(id, { last }) {
+        find(id);
+        return { run: lines.length ? 1 : null, runs: lines.length ? [1] : [], lines: lines.slice(-last), dropped_bytes: 0 };
+      },
+      follow(id, onLine) {
+        find(id);
+        followers.add(onLine);
+        return () => void followers.delete(onLine);
+      },
+    },
+    health: () => state.health,
+    stop: async () => {},
+  };
+  return { supervisor, ...state, state };
+}
+
+export type FakeSupervisor = ReturnType<typeof createFakeSupervisor>;
+
+const runtimeOf = (id: string, state: 'armed' | 'stopped'): NonNullable<PluginDetail['runtime']> => ({
+  plugin_id: id,
+  state,
+  runner: 'noop',
+  sandbox: null,
+  limits_not_enforced: [],
+  generation: 1,
+  pid: null,
+  message: null,
+  restarts: 0,
+  next_retry_at: null,
+  started_at: time,
+  stopped_at: null,
+  updated_at: time,
+});

@@ -1,0 +1,257 @@
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { openDatabase } from '../../supervisor/database.ts';
+import type { Status } from '../../supervisor/plugin-lifecycle.ts';
+import { type AcceptedBundle, createPluginStore, type ExitRecord } from '../../supervisor/plugin-store.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
+import { createQuietLog } from '../support/quiet-log.ts';
+import { openTempDatabase } from '../support/temp-database.ts';
+
+const bundle: AcceptedBundle = {
+  id: 'example.hello',
+  publisher: 'dev.local',
+  name: 'Hello',
+  type: 'system',
+  version: '1.0.0',
+  bundleSha256: 'a'.repeat(64),
+  artifactSha256: 'b'.repeat(64),
+  manifest: '{"id": "example.hello"}\n',
+  verifiedAt: '2025-12-31T23:59:59.000Z',
+};
+const upgrade: AcceptedBundle = { ...bundle, version: '1.1.0', bundleSha256: 'c'.repeat(64), manifest: '{"version":"1.1.0"}' };
+const exit = (generation: number): ExitRecord => ({
+  generation,
+  startedAt: '2026-01-01T00:00:00.000Z',
+  endedAt: '2026-01-01T00:00:01.000Z',
+  cause: 'crashed',
+  code: 1,
+  signal: null,
+  detail: 'exit code 1',
+  stderrTail: ['oh no'],
+  lastHostCall: 'kv.get',
+});
+
+async function openStore(t: Test) {
+  const clock = createFakeClock();
+  const database = await openTempDatabase(t, clock);
+  const listChanges = async () => {
+    const rows = await database.read.all<{ actor: string; code: string; summary: string }>(
+      "SELECT actor, code, summary FROM audit WHERE kind = 'plugin.status' AND plugin = 'example.hello' ORDER BY seq",
+    );
+    return rows.map((row) => ({ actor: row.actor, code: row.code, ...JSON.parse(row.summary) }));
+  };
+  return { clock, database, store: createPluginStore({ database, clock }), listChanges };
+}
+
+t.test('given a verified bundle, when it is accepted, then it is installed exactly as shown, and audited', async (t) => {
+  const { store, listChanges } = await openStore(t);
+
+  const record = await store.accept(bundle, 't-1');
+
+  const now = '2026-01-01T00:00:00.000Z';
+  const expected = {
+    ...bundle,
+    status: 'installed',
+    config: {},
+    acceptedBy: 't-1',
+    installedAt: now,
+    activatedAt: null,
+    disabledAt: null,
+    createdAt: now,
+    updatedAt: now,
+    health: { exits: [], crashTimesMs: [], broken: false, generation: 0 },
+  };
+  t.same(record, expected);
+  t.same(await store.get(bundle.id), expected);
+  t.same(await store.all(), [expected]);
+  t.equal(await store.publisherOf(bundle.id), 'dev.local');
+  t.same(await listChanges(), [
+    { actor: 't-1', code: null, change: 'status', from: 'verified', to: 'installed', version: '1.0.0', bundle_sha256: bundle.bundleSha256 },
+  ]);
+});
+
+t.test('given an unknown id, when it is asked for, then there is no record', async (t) => {
+  const { store } = await openStore(t);
+
+  t.equal(await store.get('example.absent'), undefined);
+  t.equal(await store.publisherOf('example.absent'), undefined);
+  t.same(await store.all(), []);
+});
+
+t.test('given an installed plugin, when the same bundle is accepted again, then nothing changes', async (t) => {
+  const { store, listChanges } = await openStore(t);
+  await Promise.all([store.accept(bundle, 't-1'), store.accept(bundle, 't-2')]);
+
+  t.match(await store.get(bundle.id), { acceptedBy: 't-1' });
+  t.equal((await listChanges()).length, 1);
+});
+
+t.test('given an installed plugin, when another bundle of its publisher is accepted, then that is a matter of upgrading', async (t) => {
+  const { store } = await openStore(t);
+  await store.accept(bundle, 't-1');
+
+  await t.rejects(store.accept(upgrade, 't-1'), { code: 'conflict', details: { rule: 'already-installed', hint: /upgrade/ } });
+});
+
+for (const how of ['accept', 'setBundle'] as const) {
+  t.test(`given an id of one publisher, when another one’s bundle comes by ${how}, then it is refused`, async (t) => {
+    const { store, listChanges } = await openStore(t);
+    await store.accept(bundle, 't-1');
+    const foreign = { ...upgrade, publisher: 'evil.example' };
+
+    const change = how === 'accept' ? store.accept(foreign, 't-1') : store.setBundle(bundle.id, foreign, 't-1');
+
+    await t.rejects(change, { code: 'conflict', details: { rule: 'publisher-conflict', hint: String } });
+    t.match(await store.get(bundle.id), { publisher: 'dev.local', bundleSha256: bundle.bundleSha256 });
+    t.equal((await listChanges()).length, 1);
+  });
+}
+
+t.test('given an upgrade that the operator consented to, when it is set, then the record is of it and keeps its status', async (t) => {
+  const { store, listChanges } = await openStore(t);
+  await store.accept(bundle, 't-1');
+  await store.setStatus(bundle.id, 'active', { actor: 't-1' });
+
+  const record = await store.setBundle(bundle.id, upgrade, 't-2');
+
+  t.match(record, { ...upgrade, status: 'active', acceptedBy: 't-2' });
+  t.same((await listChanges()).at(-1), {
+    actor: 't-2',
+    code: null,
+    change: 'bundle',
+    from: '1.0.0',
+    to: '1.1.0',
+    bundle_sha256: upgrade.bundleSha256,
+  });
+});
+
+t.test('given a bundle of another id, when it is set, then it is refused', async (t) => {
+  const { store } = await openStore(t);
+  await store.accept(bundle, 't-1');
+
+  await t.rejects(store.setBundle(bundle.id, { ...upgrade, id: 'example.other' }, 't-1'), { code: 'conflict' });
+});
+
+t.test('given the life of a plugin, when its status changes, then each moment and reason is kept', async (t) => {
+  const { clock, store, listChanges } = await openStore(t);
+  await store.accept(bundle, 't-1');
+  clock.setWall(Date.UTC(2026, 0, 2));
+  await store.setStatus(bundle.id, 'active', { actor: 't-1' });
+  clock.setWall(Date.UTC(2026, 0, 3));
+  const record = await store.setStatus(bundle.id, 'disabled', { actor: null, reason: 'not ready in time', code: 'deadline-exceeded' });
+
+  t.match(record, {
+    status: 'disabled',
+    installedAt: '2026-01-01T00:00:00.000Z',
+    activatedAt: '2026-01-02T00:00:00.000Z',
+    disabledAt: '2026-01-03T00:00:00.000Z',
+    updatedAt: '2026-01-03T00:00:00.000Z',
+  });
+  t.match((await listChanges()).slice(1), [
+    { actor: 't-1', change: 'status', from: 'installed', to: 'active' },
+    { actor: null, code: 'deadline-exceeded', change: 'status', from: 'active', to: 'disabled', reason: 'not ready in time' },
+  ]);
+});
+
+t.test('given an active plugin, when active is wanted again, then the restart is audited', async (t) => {
+  const { store, listChanges } = await openStore(t);
+  await store.accept(bundle, 't-1');
+  await store.setStatus(bundle.id, 'active', { actor: 't-1' });
+
+  await store.setStatus(bundle.id, 'active', { actor: 't-1' });
+
+  t.match((await listChanges()).at(-1), { change: 'restart', from: 'active', to: 'active' });
+});
+
+t.test('given a disabled plugin, when disabled is wanted again, then nothing changes', async (t) => {
+  const { store, listChanges } = await openStore(t);
+  await store.accept(bundle, 't-1');
+  await store.setStatus(bundle.id, 'disabled', { actor: 't-1' });
+  const before = await listChanges();
+
+  t.match(await store.setStatus(bundle.id, 'disabled', { actor: 't-1' }), { status: 'disabled' });
+
+  t.same(await listChanges(), before);
+});
+
+const forbidden: [Status, Status][] = [
+  ['installed', 'verified'],
+  ['active', 'installed'],
+  ['active', 'verified'],
+  ['disabled', 'installed'],
+  ['disabled', 'verified'],
+];
+for (const [from, to] of forbidden) {
+  t.test(`given a plugin that is ${from}, when ${to} is wanted, then it is refused and stays`, async (t) => {
+    const { store } = await openStore(t);
+    await store.accept(bundle, 't-1');
+    if (from !== 'installed') await store.setStatus(bundle.id, from, { actor: 't-1' });
+
+    await t.rejects(store.setStatus(bundle.id, to, { actor: 't-1' }), { code: 'invalid-transition', details: { from, to, hint: String } });
+
+    t.match(await store.get(bundle.id), { status: from });
+  });
+}
+
+t.test('given a configuration, when it is set, then it is kept and the audit holds its size only', async (t) => {
+  const { store, listChanges } = await openStore(t);
+  await store.accept(bundle, 't-1');
+
+  const record = await store.setConfig(bundle.id, { password: 'hunter2', limits: [1, 2] }, 't-1');
+
+  t.same(record.config, { password: 'hunter2', limits: [1, 2] });
+  t.same((await listChanges()).at(-1), { actor: 't-1', code: null, change: 'config', bytes: 37 });
+});
+
+t.test('given a configuration of 64 KiB, when one byte more is set, then it is refused', async (t) => {
+  const { store } = await openStore(t);
+  await store.accept(bundle, 't-1');
+  const fitting = { text: 'x'.repeat(64 * 1024 - '{"text":""}'.length) };
+
+  t.same((await store.setConfig(bundle.id, fitting, 't-1')).config, fitting);
+  await t.rejects(store.setConfig(bundle.id, { text: `${fitting.text}x` }, 't-1'), {
+    code: 'payload-too-large',
+    details: { limit: 65536 },
+  });
+});
+
+t.test('given more exits and crashes than are kept, when health is saved, then the newest stay', async (t) => {
+  const { store } = await openStore(t);
+  await store.accept(bundle, 't-1');
+  const exits = Array.from({ length: 25 }, (_, index) => exit(25 - index));
+  const crashTimesMs = Array.from({ length: 25 }, (_, index) => index);
+
+  await store.saveHealth(bundle.id, { exits, crashTimesMs, broken: true, generation: 25 });
+
+  const health = (await store.get(bundle.id))?.health;
+  t.same(health, { exits: exits.slice(0, 20), crashTimesMs: crashTimesMs.slice(-20), broken: true, generation: 25 });
+});
+
+t.test('given generations, when the service starts again, then none is used twice', async (t) => {
+  const file = join(t.testdir(), 'lattice.db');
+  const clock = createFakeClock();
+  const first = await openDatabase({ file, clock, log: createQuietLog() });
+  const store = createPluginStore({ database: first, clock });
+  await store.accept(bundle, 't-1');
+  const used = await Promise.all([store.nextGeneration(bundle.id), store.nextGeneration(bundle.id)]);
+  await store.saveHealth(bundle.id, { exits: [], crashTimesMs: [], broken: false, generation: 1 }); // older than the newest
+  await first.close();
+  const second = await openDatabase({ file, clock, log: createQuietLog() });
+  t.teardown(() => second.close());
+
+  used.push(await createPluginStore({ database: second, clock }).nextGeneration(bundle.id));
+
+  t.same(used, [1, 2, 3]);
+});
+
+t.test('given no record, when it is to change, then each way says so', async (t) => {
+  const { database, store } = await openStore(t);
+  const health = { exits: [], crashTimesMs: [], broken: false, generation: 0 };
+
+  await t.rejects(store.setStatus(bundle.id, 'active', { actor: 't-1' }), { code: 'not-found', details: { hint: String } });
+  await t.rejects(store.setBundle(bundle.id, upgrade, 't-1'), { code: 'not-found' });
+  await t.rejects(store.setConfig(bundle.id, {}, 't-1'), { code: 'not-found' });
+  await t.rejects(store.saveHealth(bundle.id, health), { code: 'not-found' });
+  await t.rejects(store.nextGeneration(bundle.id), { code: 'not-found' });
+  t.equal(database.head().seq, 0);
+});

@@ -1,0 +1,77 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { openSession, users, whyNot } from '../../support/sandbox-session.ts';
+
+const source = fileURLToPath(new URL('../../support/attacks.c', import.meta.url));
+const [eperm, enoent, eacces, erofs, einval, enosys, eafnosupport, esrch] = ['1', '2', '13', '30', '22', '38', '97', '3'];
+
+/** Each attempt, the error it must meet, and whose work that is. */
+const rows: [attempt: string, error: string, layer: string][] = [
+  ...['inet-socket', 'inet6-socket', 'netlink-socket', 'packet-socket', 'vsock-socket'].map((name): [string, string, string] => [
+    name,
+    eafnosupport,
+    'seccomp',
+  ]),
+  ...['read-passwd', 'read-proc', 'read-sys', 'open-disk'].map((name): [string, string, string] => [name, enoent, 'mount namespace']),
+  ['write-root', erofs, 'read-only root'],
+  ['write-dev', erofs, 'read-only /dev'],
+  ['write-self', eacces, 'read-only artifact'],
+  ...['unshare-user', 'unshare-mount', 'clone-user', 'setns', 'mount', 'remount', 'chroot', 'ptrace-init', 'read-init-memory'].map(
+    (name): [string, string, string] => [name, eperm, 'seccomp'],
+  ),
+  ...['keyctl', 'bpf', 'perf', 'userfaultfd', 'set-hostname', 'type-into-terminal'].map((name): [string, string, string] => [
+    name,
+    eperm,
+    'seccomp',
+  ]),
+  ...['clone3', 'io-uring', 'open-tree'].map((name): [string, string, string] => [name, enosys, 'seccomp']),
+  ['setuid-root', einval, 'user namespace'],
+  ['raise-limit', eperm, 'rlimit'],
+  ['raise-priority', eacces, 'no capabilities'],
+  ['kill-everybody', esrch, 'pid namespace'],
+];
+
+function compile(): string | null {
+  const folder = mkdtempSync(join(tmpdir(), 'lattice-native-'));
+  chmodSync(folder, 0o755);
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const program = join(folder, 'attacks');
+  try {
+    execFileSync('cc', ['-static', '-O1', '-w', '-o', program, source], { stdio: 'ignore' });
+  } catch {
+    return null;
+  }
+  return existsSync(program) ? program : null;
+}
+
+const program = compile();
+
+for (const user of users) {
+  const skip = program === null ? 'there is no C compiler with a static libc' : whyNot(user, 'bwrap', 'prlimit', 'setpriv');
+  t.test(
+    `given a native program as ${user}, when it attacks, then each attempt meets the layer that is there for it`,
+    { skip },
+    async (t) => {
+      const session = openSession(t, user, { level: 'isolated', native: program ?? '' });
+      await session.hear('started');
+      await session.heard('done');
+      const said = new Map(session.lines().map((line) => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)] as const));
+
+      for (const [attempt, error, layer] of rows) t.equal(said.get(attempt), error, `${attempt}: ${layer}`);
+      t.match(said.get('fds'), /^0:socket 1:socket 2:socket( \d+:null)*$/, 'no descriptor but stdio and plugs');
+      t.ok(Number(said.get('descriptors')) < 64, 'rlimit');
+      t.ok(Number(said.get('mebibytes')) <= 128, 'rlimit');
+      t.ok(Number(said.get('forks')) <= 32, 'rlimit');
+
+      // It has left a daemon of a session of its own, and loops: the end of the supervisor must end both.
+      session.kill('SIGKILL');
+      await session.closed;
+      await session.released;
+      t.pass('nothing of it runs any more');
+    },
+  );
+}
