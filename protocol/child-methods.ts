@@ -58,6 +58,3 @@ export const notifications = {
     doc: 'Child to supervisor: how far the request `id` has come.',
   },
 } as const;
-
-/** Exit codes of a child with a meaning. Any other non-zero code is a crash. */
-export const exitCodes = { configuration: 78, artifactRefused: 79, loadFailed: 80 } as const; // 78 is EX_CONFIG of sysexits.h

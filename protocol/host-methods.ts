@@ -130,7 +130,7 @@ export const hostMethods = {
       redirects: z.int(),
     }),
     auditFields: ['method'],
-    doc: 'Makes one HTTP or HTTPS request to a host in the manifest’s `egress` list. Every address the name resolves to must be public, and is checked again at each redirect (at most 5, never from https to http). The answer’s body is `body` when it is valid UTF-8, else `body_base64`; a larger one than `max_bytes` is `payload-too-large`. What is not allowed is `egress-blocked`.',
+    doc: 'Makes one HTTP or HTTPS request to a host in the manifest’s `egress` list. Every address the name resolves to must be public, and is checked again at each redirect (at most 5, never from https to http). The answer’s body is `body` when it is valid UTF-8 and not too large as JSON text, else `body_base64`; several `set-cookie` headers are joined by line feeds; a larger one than `max_bytes` is `payload-too-large`. What is not allowed is `egress-blocked`.',
     sample: {
       params: { url: 'https://api.example.com/v1/status' },
       result: {

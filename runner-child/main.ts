@@ -1,4 +1,4 @@
-import { exitCodes } from '../protocol/child-methods.ts';
+import { exitCodes } from '../protocol/exit-codes.ts';
 import { createPeer } from '../protocol/peer.ts';
 import { createServer } from './serve.ts';
 import { claimStdio } from './stdio.ts';

@@ -17,7 +17,7 @@ function bucketReach({ bucket }: { bucket?: string | undefined }, grant: Grant):
 
 function egressReach({ url }: ParsedParams<'http.fetch'>, grant: Grant): HostError | null {
   const parsed = URL.parse(url);
-  if (!parsed) return null; // the handler says what is wrong with it
+  if (!parsed || !/^https?:$/.test(parsed.protocol)) return null; // the handler says what is wrong with it
   const port = Number(parsed.port || (parsed.protocol === 'https:' ? 443 : 80));
   if (isListed(grant.egress, parsed.hostname, port)) return null;
   const line = egressLine(parsed.hostname, port);

@@ -1,6 +1,5 @@
 import type { Capability } from '../protocol/capabilities.ts';
 import type { Status } from './plugin-lifecycle.ts';
-import type { ExitRecord } from './plugin-store.ts';
 import type { PublicState } from './runtime-states.ts';
 
 /** What an operator and the public dashboard see of a running (or stopped) plugin. Never a path. */
@@ -61,6 +60,18 @@ export type PluginDetail = PluginView & {
 
 export type RefusedBundle = { folder: string; code: string; detail: string };
 
+export type ExitView = {
+  generation: number;
+  started_at: string;
+  ended_at: string;
+  cause: string;
+  code: number | null;
+  signal: string | null;
+  detail: string;
+  stderr_tail: string[];
+  last_host_call: string | null;
+};
+
 export type WhyView = {
   id: string;
   status: Status;
@@ -69,7 +80,7 @@ export type WhyView = {
   uptime_ms: number | null;
   next_retry_at: string | null;
   last_host_call: string | null;
-  exits: ExitRecord[]; // newest first, at most 20
+  exits: ExitView[]; // newest first, at most 20
   counters: Record<string, number>;
 };
 

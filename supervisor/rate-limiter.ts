@@ -6,12 +6,10 @@ export function createRateLimiter(rate: Rate, monotonicMs: () => number) {
   let filledAt = monotonicMs();
   return {
     take(): boolean {
-      if (tokens < 1) {
-        const now = monotonicMs();
-        tokens = Math.min(rate.burst, tokens + ((now - filledAt) / 1000) * rate.perSecond);
-        filledAt = now;
-        if (tokens < 1) return false;
-      }
+      const now = monotonicMs();
+      tokens = Math.min(rate.burst, tokens + ((now - filledAt) / 1000) * rate.perSecond);
+      filledAt = now;
+      if (tokens < 1) return false;
       tokens -= 1;
       return true;
     },

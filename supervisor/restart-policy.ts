@@ -1,4 +1,4 @@
-import { exitCodes } from '../protocol/child-methods.ts';
+import { exitCodes } from '../protocol/exit-codes.ts';
 import type { Fact } from './runtime-states.ts';
 
 export const restartPolicy = {

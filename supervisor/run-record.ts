@@ -1,6 +1,7 @@
 import { asHostError } from '../protocol/errors.ts';
 import { type Clock, timestamp } from './clock.ts';
 import type { ExitRecord, Health } from './plugin-store.ts';
+import type { ExitView } from './plugin-view.ts';
 import { type Cause, judgeExit, recentCrashes } from './restart-policy.ts';
 import type { Exit } from './runner.ts';
 import type { Fact } from './runtime-states.ts';
@@ -56,12 +57,11 @@ export function concludeRun(
     stderrTail: record.stderrTail,
     lastHostCall: record.lastHostCall,
   };
-  const broken = fact === 'exhausted' || fact === 'fatal';
   return {
     fact,
     expected,
     exit: row,
-    health: { ...health, exits: [row, ...health.exits].slice(0, exitsKept), crashTimesMs, broken },
+    health: { ...health, exits: [row, ...health.exits].slice(0, exitsKept), crashTimesMs, broken: fact === 'exhausted' },
     message: expected ? null : describeExit(row),
   };
 }
@@ -71,6 +71,18 @@ export function describeExit(row: ExitRecord): string {
   const how = row.signal !== null ? `signal ${row.signal}` : row.code !== null ? `exit code ${row.code}` : null;
   return [`generation ${row.generation} ended: ${row.cause}`, how, row.detail].filter((part) => part !== null && part !== '').join(', ');
 }
+
+export const viewExit = (row: ExitRecord): ExitView => ({
+  generation: row.generation,
+  started_at: row.startedAt,
+  ended_at: row.endedAt,
+  cause: row.cause,
+  code: row.code,
+  signal: row.signal,
+  detail: row.detail,
+  stderr_tail: row.stderrTail,
+  last_host_call: row.lastHostCall,
+});
 
 /** The cause that stands for a start that threw. */
 export function causeOfFailedStart(thrown: unknown): Cause {

@@ -5,7 +5,7 @@ import { type Clock, type Timer, timestamp } from './clock.ts';
 import type { Log } from './log.ts';
 import type { Health } from './plugin-store.ts';
 import { backoffDelayMs, type Cause, recentCrashes } from './restart-policy.ts';
-import { beginRecord, causeOfFailedStart, concludeRun, describeExit, keepStderr, type RunRecord } from './run-record.ts';
+import { beginRecord, causeOfFailedStart, concludeRun, describeExit, keepStderr, type RunRecord, viewExit } from './run-record.ts';
 import type { Exit, InvokeOptions, Launch, Run, Runner } from './runner.ts';
 import {
   askable,
@@ -253,6 +253,11 @@ export function createRuntime(deps: RuntimeDeps) {
       record.fault = { cause, detail };
       handle('violated');
     },
+    /** An operator's order to forget the crashes and try again. */
+    reset(): void {
+      effects.clearCrashes();
+      command('start');
+    },
     /** Shown failed, and not started, because the breaker was open when the service stopped. */
     markBroken(): void {
       state = 'failed';
@@ -282,7 +287,7 @@ export function createRuntime(deps: RuntimeDeps) {
       uptime_ms: run ? Math.round(clock.monotonicMs() - record.startedAtMs) : null,
       next_retry_at: nextRetryAt,
       last_host_call: run ? record.lastHostCall : null,
-      exits: health.exits,
+      exits: health.exits.map(viewExit),
       counters: run?.counters() ?? {},
     }),
   };

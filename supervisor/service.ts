@@ -1,4 +1,4 @@
-import { chmod, lstat, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError } from '../protocol/errors.ts';
 import { closeOpenDecisions } from './audit.ts';
@@ -126,6 +126,7 @@ async function build(
   await supervisor.start();
   network.delivery.start();
   await writeAddress(join(dataDir, 'address'), server.url);
+  stops.add(() => rm(join(dataDir, 'address'), { force: true })); // whoever gets the port next must not be sent a token
   log.info('service.ready', { url: server.url, plugins: supervisor.list().length, refused: supervisor.refused().length });
   return {
     url: server.url,

@@ -272,8 +272,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
         if (accepted.record.status !== 'active')
           throw new HostError('invalid-transition', `${id} is ${accepted.record.status}; only an active plugin is reset`);
         await deps.append({ kind: 'plugin.status', plugin: id, actor: actor.id, code: 'reset', summary: '{}' });
-        accepted.runtime.command('stop');
-        accepted.runtime.command('start');
+        accepted.runtime.reset();
         return viewPlugin(find(id));
       }),
     call,
@@ -304,7 +303,11 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
         }
         return accepted.record.config;
       }),
-    rescan: () => queue.run('(rescan)', rescan),
+    rescan: (actor) =>
+      queue.run('(rescan)', async () => {
+        await deps.append({ kind: 'api.change', actor: actor.id, method: 'rescan', summary: '{}' });
+        return rescan();
+      }),
     logs: {
       read: async (id, options) => (await find(id).accepted?.log.read(options)) ?? { run: null, runs: [], lines: [], dropped_bytes: 0 },
       follow: (id, onLine) => findAccepted(id).log.follow(onLine),

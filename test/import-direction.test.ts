@@ -12,7 +12,7 @@ const allowed: Record<string, readonly string[]> = {
   plugins: ['runner-child'],
 };
 /** The tables and schemas that need zod: a child that loads it starts slower and is larger, so runner-child takes only types from them. */
-const schemaFiles = new Set(['protocol/host-methods.ts', 'protocol/manifest.ts']);
+const schemaFiles = new Set(['protocol/host-methods.ts', 'protocol/child-methods.ts', 'protocol/manifest.ts']);
 
 const importLine = /(?:^|\n)\s*(import|export)\s+(type\s+)?[^'";]*?from\s+'([^']+)'|import\('([^']+)'\)/g;
 

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { HostError } from '../../protocol/errors.ts';
 import type { Cli } from './cli.ts';
 import { apiPath } from './client.ts';
 import { readJsonArgument } from './options.ts';
@@ -6,9 +7,9 @@ import { visibleJson } from './visible.ts';
 
 export function addCallVerbs(plugins: Command, cli: Cli): void {
   plugins
-    .command('call <id> <service> <method> [payload]')
+    .command('call <id> <service.method> [payload]')
     .description('call a service method; the payload is JSON, or - to read it from stdin')
-    .action((id: string, service: string, method: string, payload?: string) => call(cli, { id, service, method }, payload));
+    .action((id: string, name: string, payload?: string) => call(cli, { id, ...splitMethod(name) }, payload));
   const config = plugins.command('config').description('see and change what a plugin is configured with');
   config
     .command('get <id>')
@@ -18,6 +19,14 @@ export function addCallVerbs(plugins: Command, cli: Cli): void {
     .command('set <id> <json>')
     .description('replace the configuration by this JSON object, or - to read it from stdin; an active plugin is restarted')
     .action((id: string, json: string) => setConfig(cli, id, json));
+}
+
+function splitMethod(name: string): { service: string; method: string } {
+  const [service, method, ...more] = name.split('.');
+  if (service && method && more.length === 0) return { service, method };
+  throw new HostError('invalid-params', 'the method is named service.method', {
+    hint: 'for example: lattice plugins call example.hello greeter.greet \'{"name":"Ada"}\'',
+  });
 }
 
 async function call(cli: Cli, asked: { id: string; service: string; method: string }, payload: string | undefined): Promise<void> {

@@ -117,9 +117,9 @@ function describeWhy(cli: Cli, why: WhyView): string[] {
   if (why.last_host_call) lines.push(`  last host call: ${visible(why.last_host_call)}`);
   for (const exit of why.exits) {
     const how = exit.signal ?? (exit.code === null ? '' : `exit code ${exit.code}`);
-    lines.push(`  run ${exit.generation} ended at ${visible(exit.endedAt)}: ${visible(exit.cause)} ${visible(how)}`.trimEnd());
+    lines.push(`  run ${exit.generation} ended at ${visible(exit.ended_at)}: ${visible(exit.cause)} ${visible(how)}`.trimEnd());
     if (exit.detail) lines.push(`    ${visible(exit.detail)}`);
-    lines.push(...exit.stderrTail.map((line) => `    | ${visible(line)}`));
+    lines.push(...exit.stderr_tail.map((line) => `    | ${visible(line)}`));
   }
   if (Object.keys(why.counters).length > 0) lines.push(`  counters: ${visibleLines(visibleJson(why.counters))}`);
   return lines;

@@ -1,8 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import { capabilities, capabilityNames, risks } from '../../protocol/capabilities.ts';
-import { childMethods, exitCodes, notifications } from '../../protocol/child-methods.ts';
+import { childMethods, notifications } from '../../protocol/child-methods.ts';
 import { errorTable } from '../../protocol/errors.ts';
+import { exitCodes } from '../../protocol/exit-codes.ts';
 import { defaultRates, hostMethodNames, hostMethods } from '../../protocol/host-methods.ts';
 import { wireLimits } from '../../protocol/version.ts';
 

@@ -12,4 +12,4 @@ CREATE TABLE outbox (
   last_error TEXT
 ) STRICT;
 CREATE INDEX outbox_waiting ON outbox (next_ms) WHERE state = 'waiting';
-CREATE INDEX outbox_plugin ON outbox (plugin);
+CREATE INDEX outbox_due ON outbox (plugin, next_ms) WHERE state = 'waiting';

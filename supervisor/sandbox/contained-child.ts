@@ -54,7 +54,7 @@ export function createContainedChild(child: SpawnedChild, uid: number | null) {
       child.process.once('exit', (code: number | null, name: NodeJS.Signals | null) => {
         ended = true;
         sweep();
-        tell(describeExit(child, code, name));
+        void child.statusEnded.then(() => tell(describeExit(child, code, name)));
       });
     },
   };
@@ -71,11 +71,10 @@ function killGroup(leader: number): void {
   }
 }
 
-/** bwrap reports a plugin that a signal ended as 128 + number, and one that never began by saying nothing on its status descriptor. */
+/** bwrap reports a plugin that a signal ended as 128 + number, and one that never began by naming no exit code. */
 function describeExit(child: SpawnedChild, code: number | null, name: string | null): Exit {
   if (child.status === null || name !== null) return { cause: causeOfExit(code, name), code, signal: name, detail: '' };
-  const { childPid, exitCode } = child.status;
-  if (childPid === null && exitCode === null)
+  if (child.status.exitCode === null)
     return { cause: 'sandbox-unavailable', code, signal: null, detail: 'the sandbox could not be set up' };
   const signalName = code !== null && code > 128 ? signalOf(code) : null;
   return { cause: causeOfExit(code, signalName), code: signalName === null ? code : null, signal: signalName, detail: '' };

@@ -107,7 +107,13 @@ t.test(
   'given a caller that gives up, when its signal is aborted, then the other end is told and its handler’s signal is aborted',
   async (t) => {
     const started = Promise.withResolvers<AbortSignal>();
-    const { parent } = linkPeers({ parent: echo, child: (_method, _params, context) => (started.resolve(context.signal), never()) });
+    const { parent } = linkPeers({
+      parent: echo,
+      child: (_method, _params, context) => {
+        started.resolve(context.signal);
+        return never();
+      },
+    });
     const controller = new AbortController();
     const failed = t.rejects(parent.request('work', {}, { timeoutMs, signal: controller.signal }), { code: 'cancelled' });
     const signal = await started.promise;
@@ -119,7 +125,13 @@ t.test(
 );
 
 t.test('given a handler that reports progress, when it does, then the caller hears it before the answer', async (t) => {
-  const { parent } = linkPeers({ parent: echo, child: async (_method, _params, context) => (context.progress(0.5), 'done') });
+  const { parent } = linkPeers({
+    parent: echo,
+    child: async (_method, _params, context) => {
+      context.progress(0.5);
+      return 'done';
+    },
+  });
   const heard: unknown[] = [];
   const answer = await parent.request('work', {}, { timeoutMs, onProgress: (value) => heard.push(value) });
   t.same([heard, answer], [[0.5], 'done']);
@@ -127,7 +139,10 @@ t.test('given a handler that reports progress, when it does, then the caller hea
 
 t.test('given 64 requests in flight, when more come, then each is refused at once, not run, and 100 in a row end the child', async (t) => {
   let ran = 0;
-  const { peer, say, sent, violations } = openPeer(() => (ran++, never()));
+  const { peer, say, sent, violations } = openPeer(() => {
+    ran++;
+    return never();
+  });
   const ask = (from: number, count: number) => Array.from({ length: count }, (_, n) => ({ jsonrpc: '2.0', id: from + n, method: 'wait' }));
   await say(...ask(1, 64));
   t.same([ran, sent()], [64, []]);
@@ -206,7 +221,10 @@ const broken: [name: string, lines: unknown[], rule: string][] = [
 for (const [name, lines, rule] of broken) {
   t.test(`given ${name}, when it is read, then it is the violation ${rule} and nothing more is read`, async (t) => {
     let ran = 0;
-    const { say, violations } = openPeer(() => (ran++, never()));
+    const { say, violations } = openPeer(() => {
+      ran++;
+      return never();
+    });
     await say(...lines);
     const before = ran;
     await say({ jsonrpc: '2.0', id: 50, method: 'm' });
@@ -227,9 +245,12 @@ t.test('given unknown notifications of the protocol’s own kind, when they come
 
 t.test('given a flood of messages in one chunk, when it is read, then other work gets its turn in between', async (t) => {
   let ran = 0;
-  const { input } = openPeer(() => (ran++, never()));
+  const { input } = openPeer(() => {
+    ran++;
+    return never();
+  });
   const line = `${JSON.stringify({ jsonrpc: '2.0', method: '$/x' })}\n`;
-  input.write(line.repeat(2000) + `${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'last' })}\n`);
+  input.write(`${line.repeat(2000)}${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'last' })}\n`);
   let turns = 0;
   while (ran === 0) {
     await settle();

@@ -230,7 +230,7 @@ t.test('given an end that was not asked for, when it is explained, then the last
   await ask();
   runner.last().events.output('stderr', 'TypeError: boom');
   runner.last().exit({ code: 1 });
-  t.match(runtime.why().exits[0], { cause: 'exit-code', code: 1, stderrTail: ['TypeError: boom'], lastHostCall: 'kv.get' });
+  t.match(runtime.why().exits[0], { cause: 'exit-code', code: 1, stderr_tail: ['TypeError: boom'], last_host_call: 'kv.get' });
   t.ok(output.some((line) => line.startsWith('supervisor: generation 1 ended: exit-code, exit code 1')));
   t.ok(audit.some((entry) => entry.kind === 'plugin.runtime' && entry.code === 'exit-code'));
 });

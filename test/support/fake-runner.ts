@@ -38,8 +38,14 @@ export function createFakeRunner(): FakeRunner {
         sandbox: 'none',
         limitsNotEnforced: [],
         invoke: async (service, method, payload) => ({ service, method, payload }),
-        ping: () => (log.push('ping'), run.answerPing ? Promise.resolve({}) : Promise.reject(new Error('no answer'))),
-        shutdown: () => (log.push('shutdown'), run.answerShutdown ? Promise.resolve({}) : new Promise(() => {})),
+        ping() {
+          log.push('ping');
+          return run.answerPing ? Promise.resolve({}) : Promise.reject(new Error('no answer'));
+        },
+        shutdown() {
+          log.push('shutdown');
+          return run.answerShutdown ? Promise.resolve({}) : new Promise(() => {});
+        },
         terminate: () => void log.push('terminate'),
         kill: () => void log.push('kill'),
         counters: () => ({}),

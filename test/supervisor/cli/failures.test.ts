@@ -22,13 +22,13 @@ t.test(
       app.state.answerCall = async () => {
         throw new HostError(code, 'it is so', { hint: 'do this' });
       };
-      const ran = await app.json(['plugins', 'call', 'example.hello', 's', 'm']);
+      const ran = await app.json(['plugins', 'call', 'example.hello', 's.m']);
       t.match(ran, { exitCode, value: { code, type: `/problems/${code}`, request_id: /^r-/, error: { message: /./ } } }, code);
     }
     app.state.answerCall = async () => {
       throw new HostError('capability-denied', 'x called y without z', { pointer: '/capabilities/-', line: '"kv:write"', hint: 'add it' });
     };
-    const { stderr } = await app.lattice(['plugins', 'call', 'example.hello', 's', 'm']);
+    const { stderr } = await app.lattice(['plugins', 'call', 'example.hello', 's.m']);
     t.equal(
       stderr,
       'lattice plugins call failed: x called y without z\n  why:  Capability not granted (capability-denied)\n  at:   /capabilities/-: "kv:write"\n  hint: add it\n',

@@ -17,7 +17,7 @@ t.test('given a service, when each reading verb is run with --json, then its val
     [['plugins', 'rescan'], { verified: 2 }],
     [['plugins', 'logs', 'example.hello', '--last', '5'], { lines: [{ text: 'hello' }] }],
     [['plugins', 'config', 'get', 'example.hello'], {}],
-    [['plugins', 'call', 'example.hello', 'greeter', 'greet', '{"name":"Ada"}'], { echo: { name: 'Ada' } }],
+    [['plugins', 'call', 'example.hello', 'greeter.greet', '{"name":"Ada"}'], { echo: { name: 'Ada' } }],
     [['kv', 'buckets'], { buckets: [{ bucket: 'default' }] }],
     [['kv', 'list', 'default', '--prefix', 'col'], { entries: [{ key: 'colour' }], next: null }],
     [['kv', 'get', 'default', 'colour'], { value: 'green', revision: 1 }],

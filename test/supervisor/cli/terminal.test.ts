@@ -46,7 +46,7 @@ t.test('given names, messages and lines that would act on a terminal, when they 
     ['plugins', 'install', 'example.hello', '--yes'],
     ['plugins', 'logs', 'example.hello'],
     ['kv', 'list', 'default'],
-    ['plugins', 'call', 'example.hello', 's', 'm'],
+    ['plugins', 'call', 'example.hello', 's.m'],
     ['plugins', 'show', evil],
     ['plugins', evil],
   ];

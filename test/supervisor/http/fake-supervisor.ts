@@ -116,14 +116,14 @@ export function createFakeSupervisor() {
       exits: [
         {
           generation: 3,
-          startedAt: time,
-          endedAt: time,
+          started_at: time,
+          ended_at: time,
           cause: 'crashed',
           code: 1,
           signal: null,
           detail: 'exit code 1',
-          stderrTail: ['boom'],
-          lastHostCall: 'kv.get',
+          stderr_tail: ['boom'],
+          last_host_call: 'kv.get',
         },
       ],
       counters: { 'kv.get': 2 },
