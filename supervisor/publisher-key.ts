@@ -6,8 +6,8 @@ const d = 3709570593466943934313808350875456518954211387984321901638878553308594
 const y8 = 2707385501144840649318225287225658788936804267575313519463743609750303402022n; // of a point of order 8, as in libsodium's ed25519_ref10
 
 /**
- * The y coordinates, mod p, of points whose order divides 8. A signature under such a key verifies for messages nobody signed, and Node's
- * verifier accepts these keys.
+ * The y coordinates, mod p, of points whose order divides 8. A signature under such a key verifies for messages nobody signed: OpenSSL 3.0
+ * accepts it, OpenSSL 3.5 refuses it, and which one Node brings is not ours to choose.
  */
 const lowOrderY = new Set([0n, 1n, p - 1n, y8, p - y8]);
 

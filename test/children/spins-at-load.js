@@ -1,0 +1,2 @@
+console.error('about to spin');
+for (;;);

@@ -1,0 +1,46 @@
+import t from 'tap';
+import { createOutputLines } from '../../supervisor/output-lines.ts';
+
+function open(bytesPerSecond = 1_000_000) {
+  const lines: string[] = [];
+  const time = { ms: 0 };
+  return {
+    lines,
+    time,
+    output: createOutputLines({ lineBytes: 20, bytesPerSecond, monotonicMs: () => time.ms, onLine: (text) => lines.push(text) }),
+  };
+}
+
+t.test('given output cut anywhere, when it is pushed, then lines come out whole, also across characters', async (t) => {
+  const { lines, output } = open();
+  const bytes = Buffer.from('eins\nzwölf\n\nlast');
+  for (const byte of bytes) output.push(Buffer.from([byte]));
+  output.end();
+  t.same(lines, ['eins', 'zwölf', '', 'last']);
+});
+
+t.test('given a line that never ends, when it is pushed, then pieces are let go and no more than a line is held', async (t) => {
+  const { lines, output } = open();
+  for (let n = 0; n < 10; n++) output.push(Buffer.from('x'.repeat(15)));
+  t.ok(lines.length >= 4);
+  t.ok(lines.every((line) => line.length <= 20));
+});
+
+t.test(
+  'given a flood, when it is over the rate, then the rest of the second is dropped and counted, and the next second is heard',
+  async (t) => {
+    const { lines, output, time } = open(100);
+    for (let n = 0; n < 100; n++) output.push(Buffer.from('0123456789\n'));
+    t.equal(lines.length, 9);
+    t.equal(output.droppedBytes(), 91 * 11);
+    time.ms = 1000;
+    output.push(Buffer.from('again\n'));
+    t.equal(lines.at(-1), 'again');
+  },
+);
+
+t.test('given bytes that are not UTF-8, when they are printed, then they are shown as such and break nothing', async (t) => {
+  const { lines, output } = open();
+  output.push(Buffer.from([0x61, 0xff, 0x62, 0x0a]));
+  t.same(lines, ['a\ufffdb']);
+});

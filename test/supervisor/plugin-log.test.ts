@@ -1,0 +1,54 @@
+import { readdirSync } from 'node:fs';
+import t from 'tap';
+import { createPluginLog } from '../../supervisor/plugin-log.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
+import { createQuietLog } from '../support/quiet-log.ts';
+
+const open = (folder: string, runBytes = 100_000, runs = 3) =>
+  createPluginLog({ folder, runBytes, runs, clock: createFakeClock(), log: createQuietLog() });
+
+t.test('given lines of several runs, when one is read, then it is the newest, or the one asked for, in order', async (t) => {
+  const log = open(t.testdir());
+  log.write(1, 'stderr', 'info', 'old');
+  for (let n = 0; n < 100; n++) log.write(2, 'plugin', 'info', `line ${n}`);
+  const newest = await log.read({ last: 3 });
+  t.match(newest, { run: 2, runs: [1, 2], lines: [{ text: 'line 97' }, { text: 'line 98' }, { text: 'line 99', seq: 100, run: 2 }] });
+  t.match(await log.read({ run: 1, last: 10 }), { run: 1, lines: [{ text: 'old', source: 'stderr' }] });
+  t.match(await log.read({ run: 9, last: 10 }), { run: null, lines: [] });
+});
+
+t.test('given more than a run may keep, when it is written, then the rest is dropped and counted', async (t) => {
+  const log = open(t.testdir(), 2000);
+  for (let n = 0; n < 1000; n++) log.write(1, 'stderr', 'info', 'x'.repeat(50));
+  const { lines, dropped_bytes } = await log.read({ last: 10_000 });
+  t.ok(lines.length > 5 && lines.length < 30);
+  t.ok(dropped_bytes > 50_000);
+});
+
+t.test('given many runs, when they are counted, then only the newest are kept', async (t) => {
+  const folder = t.testdir();
+  const log = open(folder);
+  for (let run = 1; run <= 6; run++) {
+    log.write(run, 'stderr', 'info', 'hello');
+    await log.flush();
+  }
+  t.equal(readdirSync(folder).length, 3);
+});
+
+t.test('given a log from before, when it is opened again, then it is still read, and half a line of a crash is left out', async (t) => {
+  const folder = t.testdir({
+    'run-000000007.ndjson': '{"run":7,"seq":1,"time":"x","source":"stderr","level":"info","text":"kept"}\n{"run":7,"se',
+  });
+  t.match(await open(folder).read({ last: 5 }), { run: 7, lines: [{ text: 'kept' }] });
+});
+
+t.test('given a follower, when lines come, then it hears each once, until it leaves', async (t) => {
+  const log = open(t.testdir());
+  const heard: string[] = [];
+  const leave = log.follow((line) => heard.push(line.text));
+  log.write(1, 'plugin', 'info', 'a\nb');
+  leave();
+  log.write(1, 'plugin', 'info', 'c');
+  t.same(heard, ['a\nb']);
+  t.equal((await log.read({ last: 5 })).lines.length, 2, 'a line feed in a message makes no second line');
+});

@@ -1,0 +1,169 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+import { placeBundle } from '../../supervisor/dev/pack-plugin.ts';
+import { type BundleOrder, signBundle, testPublisher, trustPolicy } from './sign-bundle.ts';
+
+const entries = {
+  serve: [fileURLToPath(new URL('../../supervisor/cli/lattice.js', import.meta.url)), 'serve'],
+  start: [fileURLToPath(new URL('../../supervisor/dev/start.ts', import.meta.url))],
+} as const;
+
+export type LogEvent = Record<string, unknown> & { event: string };
+export type Answer = { status: number; body: Record<string, unknown> };
+export type Home = ReturnType<typeof createHome>;
+export type TestService = Awaited<ReturnType<typeof startService>>;
+
+/** The folders of one service, its trust policy and the key that the policy trusts; gone with the test, and what runs on them as well. */
+export function createHome(t: Test) {
+  const root = mkdtempSync(join(tmpdir(), 'lattice-test-'));
+  const home = {
+    root,
+    dataDir: join(root, 'data'),
+    pluginDir: join(root, 'bundles'),
+    trustFile: join(root, 'trust.json'),
+    key: generateKeyPairSync('ed25519').privateKey as KeyObject,
+    running: new Set<ChildProcess>(),
+    place: (order: Omit<BundleOrder, 'key'>) => void placeBundle(signBundle({ key: home.key, ...order }), home.pluginDir),
+    remove: (id: string) => rmSync(join(home.pluginDir, id), { recursive: true }),
+    token: () => readFileSync(join(home.dataDir, 'admin.token'), 'utf8').trim(),
+  };
+  mkdirSync(home.pluginDir);
+  writeFileSync(home.trustFile, trustPolicy({ [testPublisher]: home.key }));
+  t.teardown(async () => {
+    await Promise.all([...home.running].map(killAndWait));
+    removeTree(root);
+  });
+  return home;
+}
+
+function killAndWait(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    child.once('close', () => resolve());
+    child.kill('SIGKILL');
+  });
+}
+
+/** Staged bundles lie in folders that nobody may write, not even their owner. */
+export function removeTree(root: string): void {
+  for (const entry of readdirSync(root, { recursive: true, withFileTypes: true }))
+    if (entry.isDirectory()) chmodSync(join(entry.parentPath, entry.name), 0o700);
+  rmSync(root, { recursive: true });
+}
+
+/** Starts the real service as a process of its own and waits until it says that it is ready. */
+export async function startService(home: Home, options: { entry?: keyof typeof entries; env?: Record<string, string> } = {}) {
+  const { entry = 'serve', env = {} } = options;
+  const settings: Record<string, string> = {
+    PATH: process.env.PATH ?? '',
+    LATTICE_TEST_RUN: process.env.LATTICE_TEST_RUN ?? '',
+    LATTICE_LISTEN: '127.0.0.1:0',
+    LATTICE_DATA_DIR: home.dataDir,
+    LATTICE_LOG_LEVEL: 'info',
+    ...(entry === 'serve'
+      ? { LATTICE_PLUGIN_DIR: home.pluginDir, LATTICE_PLUGIN_TRUST: home.trustFile, LATTICE_SANDBOX: 'auto', ...rootSettings() }
+      : {}),
+    ...env,
+  };
+  // A test runner adds to the environment of what a test spawns: only this may be there.
+  const only = ['-i', ...Object.entries(settings).flatMap(([name, value]) => (value === '' ? [] : [`${name}=${value}`]))];
+  const child = spawn('/usr/bin/env', [...only, process.execPath, ...entries[entry]], { stdio: ['ignore', 'pipe', 'pipe'] });
+  home.running.add(child);
+  const events = collectEvents(child);
+  const exited = new Promise<{ code: number | null; signal: string | null }>((resolve) =>
+    child.once('close', (code, signal) => {
+      home.running.delete(child);
+      events.end();
+      resolve({ code, signal });
+    }),
+  );
+  const { url } = await events.heard(({ event }) => event === 'service.ready');
+  const token = home.token();
+  return {
+    pid: child.pid ?? 0,
+    url: String(url),
+    exited,
+    signal: (name: NodeJS.Signals) => void child.kill(name),
+    output: events.output,
+    heard: events.heard,
+    count: events.count,
+    /** Waits until the plugin's runtime has entered the state; `after` counts only what was said since. */
+    entered: (plugin: string, to: string, after = 0) =>
+      events.heard((said) => said.event === 'plugin.runtime' && said.plugin === plugin && said.to === to, after),
+    ...createApi(String(url), token),
+  };
+}
+
+const rootSettings = (): Record<string, string> => (process.getuid?.() === 0 ? { LATTICE_ALLOW_ROOT: '1' } : {});
+
+/** The service's own log, one JSON object a line, kept in the order in which it was said. */
+function collectEvents(child: ChildProcess) {
+  const said: LogEvent[] = [];
+  const text: string[] = [];
+  let ended = false;
+  let waiting: (() => void)[] = [];
+  const wake = () => {
+    const all = waiting;
+    waiting = [];
+    for (const each of all) each();
+  };
+  for (const stream of [child.stdout, child.stderr])
+    if (stream)
+      createInterface({ input: stream }).on('line', (line) => {
+        text.push(line);
+        if (line.startsWith('{')) said.push(JSON.parse(line));
+        wake();
+      });
+  return {
+    count: () => said.length,
+    output: () => text.join('\n'),
+    end() {
+      ended = true;
+      wake();
+    },
+    async heard(matches: (event: LogEvent) => boolean, after = 0): Promise<LogEvent> {
+      for (;;) {
+        const found = said.slice(after).find(matches);
+        if (found) return found;
+        if (ended) throw new Error(`the service ended before it said so:\n${text.slice(-20).join('\n')}`);
+        await new Promise<void>((resolve) => void waiting.push(resolve));
+      }
+    },
+  };
+}
+
+function createApi(url: string, token: string) {
+  async function api(method: string, path: string, body?: unknown): Promise<Answer> {
+    const response = await fetch(`${url}${path}`, {
+      method,
+      headers: { Authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return { status: response.status, body: (await response.json()) as Answer['body'] };
+  }
+  return {
+    api,
+    setStatus: (id: string, status: string, more: Record<string, unknown> = {}) =>
+      api('POST', '/api/plugins/lifecycle', { id, status, ...more }),
+    call: (id: string, service: string, method: string, payload: unknown = null) =>
+      api('POST', `/api/plugins/${id}/call`, { service, method, payload }),
+    show: async (id: string) => (await api('GET', `/api/plugins/${id}`)).body,
+    runtime: async (id: string) => ((await api('GET', `/api/plugins/${id}`)).body.runtime ?? {}) as Record<string, unknown>,
+    why: async (id: string) => (await api('GET', `/api/plugins/${id}/why`)).body as { state: string; exits: ExitShown[] },
+    logText: async (id: string) => JSON.stringify((await api('GET', `/api/plugins/${id}/logs`)).body),
+  };
+}
+
+export type ExitShown = {
+  cause: string;
+  detail: string;
+  code: number | null;
+  signal: string | null;
+  stderr_tail: string[];
+  generation: number;
+};
