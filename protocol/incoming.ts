@@ -7,7 +7,7 @@ import { wireLimits } from './version.ts';
 export type RequestContext = { readonly id: MessageId; readonly signal: AbortSignal; progress(value: unknown): void };
 export type HandleRequest = (method: string, params: unknown, context: RequestContext) => Promise<unknown>;
 
-type Deps = { handle: HandleRequest; counters: { refusedInFlight: number }; send(message: unknown): boolean; onExceeded(): void };
+type Deps = { handle: HandleRequest; counters: { refused_in_flight: number }; send(message: unknown): boolean; onExceeded(): void };
 type Running = RequestContext & { abort(reason: HostError): void };
 
 /** Requests of the other end: at most 64 run at once; one more is answered `rate-limited` at once and does not run. */
@@ -34,7 +34,7 @@ export function createIncoming({ handle, counters, send, onExceeded }: Deps) {
     accept(id: MessageId, method: string, params: unknown): boolean {
       if (running.has(id)) return false;
       if (running.size >= wireLimits.inFlight) {
-        counters.refusedInFlight++;
+        counters.refused_in_flight++;
         answerError(
           id,
           new HostError('rate-limited', `over ${wireLimits.inFlight} requests in flight`, {

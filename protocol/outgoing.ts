@@ -5,7 +5,7 @@ import type { MessageId } from './message.ts';
 import { wireLimits } from './version.ts';
 
 export type RequestOptions = { timeoutMs: number; signal?: AbortSignal; onProgress?: (value: unknown) => void };
-type Deps = { timers: Timers; counters: { lateAnswers: number }; send(message: unknown): boolean };
+type Deps = { timers: Timers; counters: { late_answers: number }; send(message: unknown): boolean };
 type Pending = { method: string; onProgress: ((value: unknown) => void) | undefined; sent: boolean };
 
 /** Our own requests: at most 64 in flight, more wait in a bounded queue; each has a deadline that counts from the moment it was asked. */
@@ -98,7 +98,7 @@ export function createOutgoing({ timers, counters, send }: Deps) {
         return true;
       }
       if (!forgotten.delete(id)) return false;
-      counters.lateAnswers++;
+      counters.late_answers++;
       return true;
     },
     progress(id: unknown, value: unknown): void {

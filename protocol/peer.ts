@@ -30,7 +30,7 @@ export type PeerOptions = {
   messagesPerTurn?: number;
 };
 
-export type PeerCounters = { received: number; sent: number; lateAnswers: number; ignoredNotifications: number; refusedInFlight: number };
+export type PeerCounters = { received: number; sent: number; late_answers: number; ignored_notifications: number; refused_in_flight: number };
 
 const messagesPerTurnDefault = 256; // of one child, before the event loop turns to the others
 
@@ -41,7 +41,7 @@ const messagesPerTurnDefault = 256; // of one child, before the event loop turns
 export function createPeer(options: PeerOptions) {
   const { input, output, timers } = options;
   const framer = createFramer();
-  const counters: PeerCounters = { received: 0, sent: 0, lateAnswers: 0, ignoredNotifications: 0, refusedInFlight: 0 };
+  const counters: PeerCounters = { received: 0, sent: 0, late_answers: 0, ignored_notifications: 0, refused_in_flight: 0 };
   let lines: string[] = [];
   let closed = false;
   let reading: Iterator<Frame> | null = null;
@@ -111,7 +111,7 @@ export function createPeer(options: PeerOptions) {
     const { id, value } = (typeof params === 'object' && params !== null ? params : {}) as { id?: MessageId; value?: unknown };
     if (method === '$/cancelRequest') incoming.cancel(id);
     else if (method === '$/progress') outgoing.progress(id, value);
-    else if (method.startsWith('$/')) counters.ignoredNotifications++;
+    else if (method.startsWith('$/')) counters.ignored_notifications++;
     else violate('request-without-id', 'a request must have an id');
   }
 

@@ -13,7 +13,7 @@ type Filter = Partial<Record<'plugin' | 'kind' | 'verdict' | 'method' | 'actor' 
 export function addAuditVerbs(program: Command, cli: Cli): void {
   const audit = program.command('audit').description('read and verify the audit');
   audit
-    .command('list')
+    .command('list', { isDefault: true })
     .description('list rows, the newest first')
     .option('--plugin <id>', 'of this plugin')
     .option('--kind <kind>', 'of this kind, like host.decision or plugin.status')

@@ -84,7 +84,8 @@ function describePlugin(cli: Cli, plugin: PluginDetail): string[] {
   const field = (name: string, value: string) => `${cli.paint('dim', name.padEnd(10))} ${value}`;
   const methods = plugin.services.flatMap((service) =>
     service.methods.map(
-      (method) => `    - ${service.name}.${method.name} (${method.effect}; needs ${['plugin:call', ...method.scopes].join(' ')})`,
+      (method) =>
+        `    - ${service.name}.${method.name} (${method.effect}; needs ${[...new Set(['plugin:call', ...(method.scopes.length > 0 ? method.scopes : ['plugin:admin'])])].join(' ')})`,
     ),
   );
   return [
@@ -121,7 +122,12 @@ function describeWhy(cli: Cli, why: WhyView): string[] {
     if (exit.detail) lines.push(`    ${visible(exit.detail)}`);
     lines.push(...exit.stderr_tail.map((line) => `    | ${visible(line)}`));
   }
-  if (Object.keys(why.counters).length > 0) lines.push(`  counters: ${visibleLines(visibleJson(why.counters))}`);
+  if (Object.keys(why.counters).length > 0)
+    lines.push(
+      `  counted: ${Object.entries(why.counters)
+        .map(([name, count]) => `${name.replaceAll('_', ' ')} ${count}`)
+        .join(', ')}`,
+    );
   return lines;
 }
 

@@ -97,7 +97,7 @@ t.test('given no answer in time, when it comes late, then the request has failed
     { method: '$/cancelRequest', params: { id: 1 } },
   ]);
   await say({ jsonrpc: '2.0', id: 1, result: 'late' });
-  t.equal(peer.counters().lateAnswers, 1);
+  t.equal(peer.counters().late_answers, 1);
   t.same(violations, []);
   await say({ jsonrpc: '2.0', id: 1, result: 'again' });
   t.same(violations, ['unknown-answer']);
@@ -150,7 +150,7 @@ t.test('given 64 requests in flight, when more come, then each is refused at onc
   const refusals = sent();
   t.equal(refusals.length, 99);
   t.match(refusals[0], { id: 65, error: { code: -31002, data: { code: 'rate-limited', rule: 'in-flight' } } });
-  t.same([ran, violations, peer.counters().refusedInFlight], [64, [], 99]);
+  t.same([ran, violations, peer.counters().refused_in_flight], [64, [], 99]);
   await say(...ask(200, 1));
   t.same(violations, ['in-flight-exceeded']);
 });
@@ -240,7 +240,7 @@ t.test('given unknown notifications of the protocol’s own kind, when they come
     { jsonrpc: '2.0', method: '$/cancelRequest', params: { id: { a: 1 } } },
     { jsonrpc: '2.0', method: '$/progress' },
   );
-  t.same([peer.counters().ignoredNotifications, violations], [1, []]);
+  t.same([peer.counters().ignored_notifications, violations], [1, []]);
 });
 
 t.test('given a flood of messages in one chunk, when it is read, then other work gets its turn in between', async (t) => {
