@@ -6,7 +6,7 @@ import { apiPath } from './client.ts';
 import { describeCapabilities } from './consent.ts';
 import { addLifecycleVerbs } from './lifecycle.ts';
 import { addLogVerbs } from './logs.ts';
-import { visible, visibleJson, visibleLines } from './visible.ts';
+import { visible } from './visible.ts';
 
 export function addPluginVerbs(program: Command, cli: Cli): void {
   const plugins = program.command('plugins').description('see and manage plugins');
