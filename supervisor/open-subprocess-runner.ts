@@ -1,6 +1,7 @@
 import { type Clock, createRealClock } from './clock.ts';
 import type { Config } from './config.ts';
 import type { Log } from './log.ts';
+import type { SandboxView } from './plugin-view.ts';
 import type { Runner } from './runner.ts';
 import { loadRunnerBundle } from './runner-bundle.ts';
 import { createSubprocessRunner } from './runner-subprocess.ts';
@@ -41,6 +42,7 @@ export async function openSubprocessRunner(config: Config, log: Log, clock: Cloc
     chooseLevel({ minimum: config.sandbox, available: report.available, engine, hostRisk, layers: report.layers });
 
   return createSubprocessRunner({
+    sandbox: () => viewSandbox(report, config.sandbox),
     tools,
     runnerBundle,
     uids,
@@ -57,3 +59,16 @@ export async function openSubprocessRunner(config: Config, log: Log, clock: Cloc
     },
   });
 }
+
+/** The probe alone, for a doctor whose service does not run. */
+export async function examineSandbox(minimum: Config['sandbox'], clock: Clock): Promise<SandboxView> {
+  const uids = process.getuid?.() === 0 ? createUidPool() : null;
+  const report = await probeSandbox({ tools: await findTools(describeOwnNode()), clock, uids, cgroup: noCgroup });
+  return viewSandbox(report, minimum);
+}
+
+const viewSandbox = ({ available, layers }: ProbeReport, minimum: Config['sandbox']): SandboxView => ({
+  level: available,
+  minimum,
+  layers: layers.map(({ layer, available: held, detail, howToGet }) => ({ layer, available: held, detail, how_to_get: howToGet })),
+});

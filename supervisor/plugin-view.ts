@@ -58,6 +58,25 @@ export type PluginDetail = PluginView & {
   accepted_by: string | null;
 };
 
+/** What the probe found: the level in force at most, the operator's minimum, and each layer with how to get it. */
+export type SandboxView = {
+  level: string;
+  minimum: string;
+  layers: { layer: string; available: boolean; detail: string; how_to_get: string }[];
+};
+
+/** What a doctor looks at. */
+export type DoctorView = {
+  version: string;
+  node: string;
+  uid: number;
+  runner: string;
+  sandbox: SandboxView | null;
+  audit_rows: number;
+  plugins: { active: number; armed: number; failed: number };
+  refused: RefusedBundle[];
+};
+
 export type RefusedBundle = { folder: string; code: string; detail: string };
 
 export type ExitView = {

@@ -7,7 +7,7 @@ const source = new URL('../runner-child/main.ts', import.meta.url);
 /** The child's runner as one file of JavaScript: the built one of the packed form, or, in a checkout, made from the sources. */
 export async function loadRunnerBundle(): Promise<Buffer> {
   if (existsSync(built)) return readFileSync(built);
-  const { build } = await import('esbuild');
+  const { build, stop } = await import('esbuild');
   const result = await build({
     entryPoints: [fileURLToPath(source)],
     bundle: true,
@@ -19,6 +19,7 @@ export async function loadRunnerBundle(): Promise<Buffer> {
     legalComments: 'none',
     logLevel: 'silent',
   });
+  await stop(); // its helper process would stay, with our whole environment
   const [file] = result.outputFiles;
   if (!file) throw new Error('the child runner could not be built');
   return Buffer.from(file.contents);

@@ -7,6 +7,7 @@ import type { Run, Runner } from './runner.ts';
  */
 export const createNoopRunner = (): Runner => ({
   name: 'noop',
+  sandbox: () => null,
   async start(_launch, _dispatch, events): Promise<Run> {
     let ended = false;
     function end(): void {

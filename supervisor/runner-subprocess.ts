@@ -1,9 +1,11 @@
+import type { Readable } from 'node:stream';
 import { childMethods } from '../protocol/child-methods.ts';
 import { asHostError, HostError } from '../protocol/errors.ts';
 import { createPeer } from '../protocol/peer.ts';
 import { acceptedVersions, protocolVersion, wireLimits } from '../protocol/version.ts';
-import type { Clock } from './clock.ts';
+import type { Clock, Timer } from './clock.ts';
 import { createOutputLines } from './output-lines.ts';
+import type { SandboxView } from './plugin-view.ts';
 import type { Exit, Launch, Run, RunEvents, Runner } from './runner.ts';
 import { createContainedChild } from './sandbox/contained-child.ts';
 import { openDescriptors } from './sandbox/descriptors.ts';
@@ -18,6 +20,7 @@ export type SubprocessDeps = {
   runnerBundle: Buffer;
   /** The level this plugin runs at; throws HostError `sandbox-unavailable` when too little is available. */
   chooseLevel(engine: 'node' | 'native', hostRisk: boolean): Promise<{ level: Level; disableUserns: boolean }>;
+  sandbox(): SandboxView;
   uids: UidPool | null; // as root: each child has an unprivileged uid of its own
   callTimeoutMs: number;
   clock: Clock;
@@ -30,6 +33,7 @@ const lastWordsMs = 250; // how long what the child still had to say is waited f
 /** Runs a plugin as a caged child process that speaks JSON-RPC over its stdio. */
 export const createSubprocessRunner = (deps: SubprocessDeps): Runner => ({
   name: 'subprocess',
+  sandbox: deps.sandbox,
   async start(launch, dispatch, events): Promise<Run> {
     const { engine } = launch;
     if (engine !== 'node' && engine !== 'native')
@@ -74,11 +78,9 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
   const contained = createContainedChild(child, uid);
   let strays = 0;
   const stderr = createOutputLines({ ...output, monotonicMs: deps.clock.monotonicMs, onLine: (text) => events.output('stderr', text) });
-  const stderrEnded = new Promise<void>((resolve) => {
-    child.stderr.on('data', stderr.push);
-    child.stderr.on('close', resolve);
-    child.stderr.on('error', () => resolve());
-  });
+  child.stderr.on('data', stderr.push);
+  const outputEnded = Promise.all([child.stdout, child.stderr].map(waitForEnd));
+  let halfLine: Timer | null = null;
 
   const peer = createPeer({
     input: child.stdout,
@@ -86,7 +88,11 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
     timers: deps.clock,
     handle: dispatch,
     stalledAfterMs: writeStalledMs,
-    onViolation: events.violated,
+    onViolation(rule, detail) {
+      if (rule !== 'partial-line-at-end') return events.violated(rule, detail);
+      // A child that was killed ends so too; then its exit tells more.
+      halfLine = deps.clock.timer(lastWordsMs, () => events.violated(rule, detail));
+    },
     onStray(text) {
       events.output('stray', `${text} (printed to stdout, which is the protocol's; print to stderr instead)`);
       if (++strays === wireLimits.strayLines) {
@@ -96,16 +102,18 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
     },
   });
 
-  contained.onExit((exit) => {
+  // What it said before it ended still counts: an answer, or the line that broke a rule.
+  contained.onExit(async (exit) => {
+    halfLine?.cancel();
+    await waitForLastWords(outputEnded, deps.clock);
+    halfLine?.cancel();
     peer.close(
       new HostError('plugin-crashed', `${launch.plugin.id} ended before it answered`, {
         hint: `see why: lattice plugins why ${launch.plugin.id}`,
       }),
     );
-    void waitForLastWords(stderrEnded, deps.clock).then(() => {
-      stderr.end();
-      events.exited(exit satisfies Exit);
-    });
+    stderr.end();
+    events.exited(exit satisfies Exit);
   });
 
   initialize();
@@ -157,8 +165,14 @@ const describeInitialize = ({ plugin, generation, grant, services, config }: Lau
   config,
 });
 
-/** A grandchild may hold the pipe open for ever, so the wait for its end is bounded. */
-function waitForLastWords(ended: Promise<void>, clock: Clock): Promise<void> {
+const waitForEnd = (stream: Readable): Promise<void> =>
+  new Promise((resolve) => {
+    stream.on('close', resolve);
+    stream.on('error', () => resolve());
+  });
+
+/** A grandchild may hold a pipe open for ever, so the wait for its end is bounded. */
+function waitForLastWords(ended: Promise<unknown>, clock: Clock): Promise<void> {
   return new Promise((resolve) => {
     const timer = clock.timer(lastWordsMs, resolve);
     void ended.then(() => {

@@ -1,5 +1,6 @@
 import type { Resources } from '../protocol/manifest.ts';
 import type { Dispatch, Grant } from './broker.ts';
+import type { SandboxView } from './plugin-view.ts';
 import type { Cause } from './restart-policy.ts';
 
 /** Everything a runner needs to start one generation of one plugin; nothing in it is read from the bundle's folder. */
@@ -42,4 +43,9 @@ export type Run = {
 };
 
 /** Starts a generation. A throw means that nothing was started: a HostError `sandbox-unavailable` is final, anything else is a crash. */
-export type Runner = { readonly name: string; start(launch: Launch, dispatch: Dispatch, events: RunEvents): Promise<Run> };
+export type Runner = {
+  readonly name: string;
+  /** What holds its children; null for a runner without processes. Asked again, it answers what the last probe found. */
+  sandbox(): SandboxView | null;
+  start(launch: Launch, dispatch: Dispatch, events: RunEvents): Promise<Run>;
+};

@@ -25,7 +25,7 @@ import { createDelivery } from './notify/delivery.ts';
 import { createOutbox } from './notify/outbox.ts';
 import { createPluginLogs } from './plugin-logs.ts';
 import { createPluginStore } from './plugin-store.ts';
-import type { Supervisor } from './plugin-view.ts';
+import type { SandboxView, Supervisor } from './plugin-view.ts';
 import type { Runner } from './runner.ts';
 import { createStopList } from './stop-list.ts';
 import { createSupervisor } from './supervisor.ts';
@@ -42,6 +42,7 @@ export type ServiceDeps = {
 };
 export type Service = {
   url: string;
+  sandbox: SandboxView | null;
   adminTokenFile: string;
   tokenProblem: string | null;
   supervisor: Supervisor;
@@ -89,12 +90,13 @@ async function build(
   stops.add(() => network.delivery.stop());
   const handlers = createHandlers({ kv, logs, sql: database.read, httpFetch: network.httpFetch, notifySend: network.notifySend });
 
+  const runner = await createRunner();
   const bundles = await openBundles(config, clock);
   stops.add(() => bundles.close());
   const supervisor = createSupervisor({
     bundles,
     store: createPluginStore({ database, clock }),
-    runner: await createRunner(),
+    runner,
     handlers,
     append: database.append,
     appendDenial: denials,
@@ -120,6 +122,16 @@ async function build(
     listen: config.listen,
     deny: denials,
     version,
+    doctor: () => ({
+      version,
+      node: process.versions.node,
+      uid,
+      runner: runner.name,
+      sandbox: runner.sandbox(),
+      audit_rows: database.head().seq,
+      plugins: supervisor.health().plugins,
+      refused: supervisor.refused(),
+    }),
   });
   const server = await startServer(app, { ...config.listen, clock });
   stops.add(() => server.stop(httpGraceMs));
@@ -130,6 +142,7 @@ async function build(
   log.info('service.ready', { url: server.url, plugins: supervisor.list().length, refused: supervisor.refused().length });
   return {
     url: server.url,
+    sandbox: runner.sandbox(),
     adminTokenFile: admin.file,
     tokenProblem: admin.problem ?? null,
     supervisor,

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { HostError } from '../../protocol/errors.ts';
 import { addAuditVerbs } from './audit.ts';
 import { type Cli, createCli, type Io } from './cli.ts';
+import { addDoctorVerb } from './doctor.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { addFeedVerb } from './feed.ts';
 import { addKvVerbs } from './kv.ts';
@@ -53,6 +54,7 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
   addAuditVerbs(program, cli);
   addTokenVerbs(program, cli);
   addFeedVerb(program, cli);
+  addDoctorVerb(program, cli);
   return program;
 }
 

@@ -3,7 +3,7 @@ import type { Service } from '../service.ts';
 
 /** What a newcomer sees when the service is up: where it is, where the token is (never the token), what was found, what to try. */
 export function printWelcome(
-  { url, adminTokenFile, tokenProblem, supervisor }: Service,
+  { url, adminTokenFile, tokenProblem, sandbox, supervisor }: Service,
   config: Config,
   out: { write(text: string): unknown },
 ): void {
@@ -13,6 +13,7 @@ export function printWelcome(
     `Lattice plugin supervisor on ${url}`,
     `  admin token   ${adminTokenFile}${tokenProblem ? ` (${tokenProblem})` : ''}`,
     `  data          ${config.dataDir}`,
+    `  sandbox       ${sandbox === null ? 'none: the noop runner runs no plugin code' : `${sandbox.level}${sandbox.level === 'restricted' ? ' (weaker than isolated; see: npx --no lattice doctor)' : ''}`}`,
     `  plugins       ${plugins.map(({ id, status, upgrade }) => `${id} (${status}${upgrade ? `, upgrade to ${upgrade.version} available` : ''})`).join(', ') || 'none'}`,
     ...supervisor.refused().map(({ folder, code, detail }) => `  refused       ${folder}: ${code}: ${detail}`),
     '',

@@ -1,10 +1,10 @@
-import type { Supervisor } from '../plugin-view.ts';
+import type { DoctorView, Supervisor } from '../plugin-view.ts';
 import { declareRoute, noBody, nothing, type Route } from './route.ts';
 
-export type HealthDeps = { supervisor: Pick<Supervisor, 'health'>; version: string };
+export type HealthDeps = { supervisor: Pick<Supervisor, 'health'>; version: string; doctor(): DoctorView };
 
 /** Probes need no token, and learn no more than the status without one. */
-export function createHealthRoutes({ supervisor, version }: HealthDeps): Route[] {
+export function createHealthRoutes({ supervisor, version, doctor }: HealthDeps): Route[] {
   return [
     declareRoute({
       method: 'GET',
@@ -30,6 +30,16 @@ export function createHealthRoutes({ supervisor, version }: HealthDeps): Route[]
         const status = ready ? 'ready' : 'not-ready';
         return request.actor === null ? { status } : { status, version, reasons, plugins };
       },
+    }),
+    declareRoute({
+      method: 'GET',
+      path: '/api/doctor',
+      scope: 'plugin:admin',
+      doc: 'What the service stands on: the sandbox and its layers, the runner, the bundles that were refused.',
+      params: nothing,
+      query: nothing,
+      body: noBody,
+      handle: () => doctor(),
     }),
   ];
 }

@@ -17,6 +17,7 @@ export function createFakeRunner(): FakeRunner {
   const runs: FakeRun[] = [];
   const runner: FakeRunner = {
     name: 'fake',
+    sandbox: () => null,
     runs,
     failWith: null,
     last() {

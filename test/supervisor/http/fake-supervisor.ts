@@ -1,5 +1,5 @@
 import { HostError } from '../../../protocol/errors.ts';
-import type { Actor, CallRequest, LogLine, PluginDetail, Supervisor } from '../../../supervisor/plugin-view.ts';
+import type { Actor, CallRequest, DoctorView, LogLine, PluginDetail, Supervisor } from '../../../supervisor/plugin-view.ts';
 
 export const sha = (digit: string) => digit.repeat(64);
 const time = '2026-01-01T00:00:00.000Z';
@@ -172,3 +172,22 @@ const runtimeOf = (id: string, state: 'armed' | 'stopped'): NonNullable<PluginDe
   stopped_at: null,
   updated_at: time,
 });
+
+/** A doctor's view of a machine without bubblewrap. */
+export const fakeDoctor: DoctorView = {
+  version: '0.0.0-test',
+  node: '26.0.0',
+  uid: 1000,
+  runner: 'subprocess',
+  sandbox: {
+    level: 'restricted',
+    minimum: 'auto',
+    layers: [
+      { layer: 'namespaces', available: false, detail: 'bwrap is not installed', how_to_get: 'apt-get install bubblewrap' },
+      { layer: 'node-permission', available: true, detail: 'held', how_to_get: '' },
+    ],
+  },
+  audit_rows: 3,
+  plugins: { active: 1, armed: 1, failed: 0 },
+  refused: [],
+};

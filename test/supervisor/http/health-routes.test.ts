@@ -19,3 +19,11 @@ t.test('given any valid token, when readiness is asked, then with the reasons', 
     body: { status: 'not-ready', reasons: ['bundles are being scanned'], plugins: { active: 1 }, version: '0.0.0-test' },
   });
 });
+
+t.test('given an administrator, when the doctor is asked, then each layer of the sandbox is there with how to get it', async (t) => {
+  const app = await startApp(t);
+  t.match(await app.ask('GET', '/api/doctor'), {
+    status: 200,
+    body: { sandbox: { level: 'restricted', layers: [{ how_to_get: /bubblewrap/ }] } },
+  });
+});

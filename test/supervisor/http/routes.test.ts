@@ -2,7 +2,7 @@ import t from 'tap';
 import { scopes } from '../../../protocol/scopes.ts';
 import type { Route } from '../../../supervisor/http/route.ts';
 import { createRoutes } from '../../../supervisor/http/routes.ts';
-import { createFakeSupervisor } from './fake-supervisor.ts';
+import { createFakeSupervisor, fakeDoctor } from './fake-supervisor.ts';
 import { startApp } from './start-app.ts';
 
 // The table alone is read here; what would be called is never reached.
@@ -13,6 +13,7 @@ const routes = createRoutes({
   audit: { query: nothing, verify: nothing, head: () => ({ seq: 0, hash: '' }) },
   kv: { get: nothing, list: nothing, put: nothing, delete: nothing, buckets: nothing },
   version: '0',
+  doctor: () => fakeDoctor,
 });
 
 const bodies: Record<string, unknown> = {

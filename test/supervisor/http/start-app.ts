@@ -15,7 +15,7 @@ import { type Limits, startServer } from '../../../supervisor/http/server.ts';
 import { createKvStore } from '../../../supervisor/kv-store.ts';
 import { createTokens } from '../../../supervisor/tokens.ts';
 import { createQuietLog } from '../../support/quiet-log.ts';
-import { createFakeSupervisor } from './fake-supervisor.ts';
+import { createFakeSupervisor, fakeDoctor } from './fake-supervisor.ts';
 
 export type Answer = { status: number; headers: Record<string, string | string[] | undefined>; text: string; body: unknown };
 type Asked = { token?: string | null; body?: unknown; raw?: string | Buffer; headers?: Record<string, string> };
@@ -46,6 +46,7 @@ export async function startApp(t: Test, options: Options = {}) {
     listen: options.listen ?? { host: '127.0.0.1', port: 0 },
     deny: denials,
     version: '0.0.0-test',
+    doctor: () => fakeDoctor,
   };
   const app = createApp(deps);
   const server = await startServer(app, {

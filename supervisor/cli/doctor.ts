@@ -1,0 +1,48 @@
+import type { Command } from 'commander';
+import { sandboxChoices } from '../config.ts';
+import type { DoctorView, SandboxView } from '../plugin-view.ts';
+import type { Cli } from './cli.ts';
+import { NotRunning } from './exit-codes.ts';
+import { visible } from './visible.ts';
+
+type Finding = Partial<DoctorView> & { running: boolean; sandbox: SandboxView | null };
+
+export function addDoctorVerb(program: Command, cli: Cli): void {
+  program
+    .command('doctor')
+    .description('tell what the service stands on: the sandbox layer by layer, and how to get what is missing')
+    .action(async () => {
+      const found = await examine(cli);
+      await cli.show(found, () => describe(cli, found));
+    });
+}
+
+/** Asks the service; when none runs, tries the sandbox as it would be found by one that this user starts. */
+async function examine(cli: Cli): Promise<Finding> {
+  try {
+    const view = await (await cli.connect()).request<DoctorView>('GET', '/api/doctor');
+    return { running: true, ...view };
+  } catch (error) {
+    if (!(error instanceof NotRunning)) throw error;
+  }
+  const { examineSandbox } = await import('../open-subprocess-runner.ts');
+  const minimum = sandboxChoices.find((choice) => choice === cli.io.environment.LATTICE_SANDBOX) ?? 'isolated';
+  return { running: false, node: process.versions.node, uid: cli.io.uid, sandbox: await examineSandbox(minimum, cli.io.clock) };
+}
+
+const columns = [{ title: 'LAYER', keep: true }, { title: 'HELD', keep: true }, { title: 'WHAT WAS FOUND' }, { title: 'HOW TO GET IT' }];
+
+function describe(cli: Cli, found: Finding): string {
+  const { sandbox } = found;
+  const head = found.running
+    ? `The service ${visible(found.version ?? '')} runs on Node ${visible(found.node ?? '')}; its audit has ${found.audit_rows ?? 0} rows.`
+    : `No service runs here. This is what one started by this user (uid ${found.uid}) would find.`;
+  if (sandbox === null) return `${head}\nThe noop runner runs no plugin code.\n`;
+  const rows = sandbox.layers.map((row) =>
+    [row.layer, row.available ? 'yes' : 'no', row.detail, row.available ? '' : row.how_to_get].map(visible),
+  );
+  const refused = (found.refused ?? []).map(
+    ({ folder, code, detail }) => `refused bundle ${visible(folder)}: ${visible(code)}: ${visible(detail)}\n`,
+  );
+  return `${head}\n${cli.paint('bold', `Sandbox level available: ${visible(sandbox.level)}; the operator's minimum: ${visible(sandbox.minimum)}.`)}\n${cli.table(columns, rows, '')}${refused.join('')}`;
+}
