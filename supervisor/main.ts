@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { asHostError, HostError } from '../protocol/errors.ts';
-import { createRealClock } from './clock.ts';
+import { type Clock, createRealClock } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import { createLog, type Log } from './log.ts';
 import { settleRoot } from './root.ts';
@@ -32,7 +32,7 @@ export async function runService(onReady: (service: Service, config: Config) => 
       version,
       uid: process.getuid?.() ?? -1,
       random: Math.random,
-      createRunner: () => createRunner(config, log),
+      createRunner: () => createRunner(config, log, clock),
     });
     takeSignals(service, log);
     onReady(service, config);
@@ -64,10 +64,10 @@ function takeSignals(service: Service, log: Log): void {
   });
 }
 
-async function createRunner(config: Config, log: Log): Promise<Runner> {
+async function createRunner(config: Config, log: Log, clock: Clock): Promise<Runner> {
   if (config.runner === 'noop') return createNoopRunner();
   const { openSubprocessRunner } = await import('./open-subprocess-runner.ts');
-  return openSubprocessRunner(config, log);
+  return openSubprocessRunner(config, log, { clock, startedBySystemd: Boolean(process.env.INVOCATION_ID) });
 }
 
 const describe = (error: unknown): string =>

@@ -1,11 +1,11 @@
-import { type Clock, createRealClock } from './clock.ts';
+import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import type { Log } from './log.ts';
 import type { SandboxView } from './plugin-view.ts';
 import type { Runner } from './runner.ts';
 import { loadRunnerBundle } from './runner-bundle.ts';
 import { createSubprocessRunner } from './runner-subprocess.ts';
-import type { CgroupOffer } from './sandbox/cgroup.ts';
+import { type CgroupOffer, createCgroupLeaf, detectCgroup, prepareCgroup } from './sandbox/cgroup.ts';
 import { chooseLevel, isAtLeast } from './sandbox/levels.ts';
 import { probeSandbox } from './sandbox/probe.ts';
 import type { ProbeReport } from './sandbox/probe-report.ts';
@@ -13,17 +13,30 @@ import { describeOwnNode, findTools } from './sandbox/tools.ts';
 import { createUidPool } from './sandbox/uids.ts';
 
 const callTimeoutMs = 30_000;
-const noCgroup: CgroupOffer = {
-  offered: false,
-  detail: 'children are not put in cgroups by this version',
-  howToGet: 'nothing to do: isolated limits memory and processes by rlimits',
-};
+/**
+ * Cgroup v2, where systemd delegated one to this service: under root any cgroup could be written, but without the unit's word it is systemd's
+ * to arrange. Preparing it moves the service to a leaf of its own.
+ */
+async function openCgroup(startedBySystemd: boolean): Promise<CgroupOffer> {
+  const offer = await detectCgroup();
+  if (!offer.offered) return offer;
+  if (!startedBySystemd)
+    return { offered: false, detail: 'the service was not started by systemd', howToGet: 'run it as a systemd unit with Delegate=yes' };
+  await prepareCgroup(offer.folder);
+  return offer;
+}
 
 /** Finds the tools, tries the sandbox on a payload that attacks it, and gives out the runner; the probe's findings go to the log. */
-export async function openSubprocessRunner(config: Config, log: Log, clock: Clock = createRealClock()): Promise<Runner> {
+export async function openSubprocessRunner(
+  config: Config,
+  log: Log,
+  options: { clock: Clock; startedBySystemd: boolean },
+): Promise<Runner> {
+  const { clock } = options;
   const tools = await findTools(describeOwnNode());
   const uids = process.getuid?.() === 0 ? createUidPool() : null;
-  const probe = (): Promise<ProbeReport> => probeSandbox({ tools, clock, uids, cgroup: noCgroup });
+  const cgroup = await openCgroup(options.startedBySystemd);
+  const probe = (): Promise<ProbeReport> => probeSandbox({ tools, clock, uids, cgroup });
   const runnerBundle = await loadRunnerBundle();
   let report = await probe();
   announce(report);
@@ -42,6 +55,7 @@ export async function openSubprocessRunner(config: Config, log: Log, clock: Cloc
     chooseLevel({ minimum: config.sandbox, available: report.available, engine, hostRisk, layers: report.layers });
 
   return createSubprocessRunner({
+    createLeaf: cgroup.offered ? (name, resources) => createCgroupLeaf(cgroup.folder, name, resources) : null,
     sandbox: () => viewSandbox(report, config.sandbox),
     tools,
     runnerBundle,
@@ -63,7 +77,7 @@ export async function openSubprocessRunner(config: Config, log: Log, clock: Cloc
 /** The probe alone, for a doctor whose service does not run. */
 export async function examineSandbox(minimum: Config['sandbox'], clock: Clock): Promise<SandboxView> {
   const uids = process.getuid?.() === 0 ? createUidPool() : null;
-  const report = await probeSandbox({ tools: await findTools(describeOwnNode()), clock, uids, cgroup: noCgroup });
+  const report = await probeSandbox({ tools: await findTools(describeOwnNode()), clock, uids, cgroup: await detectCgroup() });
   return viewSandbox(report, minimum);
 }
 

@@ -6,7 +6,9 @@ import { acceptedVersions, protocolVersion, wireLimits } from '../protocol/versi
 import type { Clock, Timer } from './clock.ts';
 import { createOutputLines } from './output-lines.ts';
 import type { SandboxView } from './plugin-view.ts';
-import type { Exit, Launch, Run, RunEvents, Runner } from './runner.ts';
+import type { Launch, Run, RunEvents, Runner } from './runner.ts';
+import type { CgroupLeaf } from './sandbox/cgroup.ts';
+import { type CreateLeaf, closeLeaf, notStarted } from './sandbox/cgroup-leaves.ts';
 import { createContainedChild } from './sandbox/contained-child.ts';
 import { openDescriptors } from './sandbox/descriptors.ts';
 import { planLaunch } from './sandbox/launch.ts';
@@ -22,6 +24,7 @@ export type SubprocessDeps = {
   chooseLevel(engine: 'node' | 'native', hostRisk: boolean): Promise<{ level: Level; disableUserns: boolean }>;
   sandbox(): SandboxView;
   uids: UidPool | null; // as root: each child has an unprivileged uid of its own
+  createLeaf: CreateLeaf | null; // where cgroup v2 is delegated: one for each child
   callTimeoutMs: number;
   clock: Clock;
 };
@@ -42,22 +45,39 @@ export const createSubprocessRunner = (deps: SubprocessDeps): Runner => ({
       });
     const { level, disableUserns } = await deps.chooseLevel(engine, launch.hostRisk);
     const lease = deps.uids?.take() ?? null;
+    let leaf: CgroupLeaf | null = null;
     try {
-      return connectChild(deps, { launch, engine, level, disableUserns, uid: lease?.uid ?? null }, dispatch, {
+      if (level === 'isolated+cgroup')
+        leaf = (await deps.createLeaf?.(`${launch.plugin.id}-${launch.generation}`, launch.resources)) ?? null;
+      return connectChild(deps, { launch, engine, level, disableUserns, uid: lease?.uid ?? null, leaf }, dispatch, {
         ...events,
+        ready() {
+          void leaf?.limitCpu(launch.resources.cpu_percent).catch(() => {}); // its processes have ended
+          events.ready();
+        },
         exited(exit) {
-          lease?.release();
-          events.exited(exit);
+          void closeLeaf(leaf, exit).then((attributed) => {
+            lease?.release();
+            events.exited(attributed);
+          });
         },
       });
     } catch (error) {
       lease?.release();
+      await closeLeaf(leaf, notStarted);
       throw error;
     }
   },
 });
 
-type Start = { launch: Launch; engine: 'node' | 'native'; level: Level; disableUserns: boolean; uid: number | null };
+type Start = {
+  launch: Launch;
+  engine: 'node' | 'native';
+  level: Level;
+  disableUserns: boolean;
+  uid: number | null;
+  leaf: CgroupLeaf | null;
+};
 
 function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<Runner['start']>[1], events: RunEvents): Run {
   const { launch, level, uid } = start;
@@ -68,6 +88,7 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
     resources: launch.resources,
     uid,
     disableUserns: start.disableUserns,
+    ...(start.leaf ? { cgroupProcs: start.leaf.procsFile } : {}),
     launcher: { uid: process.getuid?.() ?? -1, pid: process.pid, openDescriptors: openDescriptors() },
     program:
       start.engine === 'native'
@@ -77,7 +98,15 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
   const child = spawnPlan(plan);
   const contained = createContainedChild(child, uid);
   let strays = 0;
-  const stderr = createOutputLines({ ...output, monotonicMs: deps.clock.monotonicMs, onLine: (text) => events.output('stderr', text) });
+  const stderrOf = { outOfMemory: false }; // V8 says so before it aborts
+  const stderr = createOutputLines({
+    ...output,
+    monotonicMs: deps.clock.monotonicMs,
+    onLine(text) {
+      stderrOf.outOfMemory ||= /^FATAL ERROR: .*out of memory/i.test(text);
+      events.output('stderr', text);
+    },
+  });
   child.stderr.on('data', stderr.push);
   const outputEnded = Promise.all([child.stdout, child.stderr].map(waitForEnd));
   let halfLine: Timer | null = null;
@@ -113,7 +142,7 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
       }),
     );
     stderr.end();
-    events.exited(exit satisfies Exit);
+    events.exited(stderrOf.outOfMemory && exit.cause === 'signal' ? { ...exit, cause: 'out-of-memory' } : exit);
   });
 
   initialize();
