@@ -159,7 +159,7 @@ function createSend(deps: DeliveryDeps) {
     if (channel.type === 'webhook') return sendWebhook(channel, row, signal);
     if (channel.type === 'email') return sendEmail(channel, row, signal);
     const { id, plugin, title, text, severity } = row;
-    log.info('notify.message', { id, channel: row.channel, plugin, title, text, severity });
+    log[severity === 'info' ? 'info' : 'warn']('notify.message', { id, channel: row.channel, plugin, title, text, severity });
     return Promise.resolve();
   }
 

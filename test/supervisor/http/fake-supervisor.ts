@@ -56,8 +56,8 @@ export function createFakeSupervisor() {
     calls: [] as Call[],
     answerCall: async (call: Call): Promise<unknown> => ({ echo: call.request.payload }),
     health: { ready: true, reasons: [] as string[], plugins: { active: 1, armed: 1, failed: 0 } },
-    log(text: string) {
-      const line: LogLine = { run: 1, seq: lines.length + 1, time, source: 'plugin', level: 'info', text };
+    log(text: string, run = 1) {
+      const line: LogLine = { run, seq: lines.length + 1, time, source: 'plugin', level: 'info', text };
       lines.push(line);
       for (const tell of followers) tell(line);
     },
@@ -139,9 +139,11 @@ export function createFakeSupervisor() {
       return { verified: plugins.size, refused: supervisor.refused() };
     },
     logs: {
-      async read(id, { last }) {
+      async read(id, { run, last }) {
         find(id);
-        return { run: lines.length ? 1 : null, runs: lines.length ? [1] : [], lines: lines.slice(-last), dropped_bytes: 0 };
+        const runs = [...new Set(lines.map((line) => line.run))];
+        const shown = run ?? runs.at(-1) ?? null;
+        return { run: shown, runs, lines: lines.filter((line) => line.run === shown).slice(-last), dropped_bytes: 0 };
       },
       follow(id, onLine) {
         find(id);

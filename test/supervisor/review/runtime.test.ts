@@ -1,0 +1,132 @@
+import t from 'tap';
+import type { AuditEntry } from '../../../supervisor/audit.ts';
+import { createBroker, type HostHandlers, type RateLimiters } from '../../../supervisor/broker.ts';
+import type { Launch } from '../../../supervisor/runner.ts';
+import { createRuntime } from '../../../supervisor/runtime.ts';
+import { createFakeClock } from '../../support/fake-clock.ts';
+import { createFakeRunner } from '../../support/fake-runner.ts';
+import { createTestLaunch } from '../../support/launch.ts';
+import { createQuietLog } from '../../support/quiet-log.ts';
+
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+function open(more: { prepare?: (of: number) => Promise<Launch>; nextGeneration?: () => Promise<number>; slowStart?: Promise<void> } = {}) {
+  const clock = createFakeClock();
+  const runner = createFakeRunner();
+  const start = runner.start;
+  if (more.slowStart)
+    Object.assign(runner, {
+      async start(...args: Parameters<typeof start>) {
+        await more.slowStart;
+        return start(...args);
+      },
+    });
+  let generation = 0;
+  const runtime = createRuntime({
+    id: 'example.test',
+    runner,
+    clock,
+    log: createQuietLog(),
+    random: () => 0.5,
+    health: { exits: [], crashTimesMs: [], broken: false, generation: 0 },
+    saveHealth: async () => {},
+    nextGeneration: more.nextGeneration ?? (async () => ++generation),
+    prepare: more.prepare ?? (async (of) => createTestLaunch(of)),
+    createDispatch: (_launch, askable) => async () => askable(),
+    append: async () => {},
+    onOutput: () => {},
+  });
+  return { clock, runner, runtime };
+}
+
+t.test('given a spawn that takes long, when the plugin is stopped meanwhile, then the child that comes late is ended', async (t) => {
+  const gate = Promise.withResolvers<void>();
+  const { runtime, runner, clock } = open({ slowStart: gate.promise });
+  runtime.command('start');
+  await settle();
+  const stopped = runtime.stop();
+  await clock.advance(5_000);
+  await stopped;
+  gate.resolve();
+  await settle();
+  await settle();
+  t.equal(runner.runs.length, 1, 'it was spawned after the stop had been reported as done');
+  t.match(runner.last().log, ['kill'], 'and must not live on');
+});
+
+t.test('given bytes that take 14 s to be read, when they are there at last, then the start is tried again and not given up', async (t) => {
+  const gate = Promise.withResolvers<void>();
+  let slow = true;
+  const { runtime, runner, clock } = open({
+    async prepare(of) {
+      if (slow) await gate.promise;
+      return createTestLaunch(of);
+    },
+  });
+  runtime.command('start');
+  await settle();
+  await clock.advance(14_000);
+  slow = false;
+  gate.resolve();
+  await settle();
+  await clock.advance(120_000);
+  t.equal(runtime.view().message === 'the process could not be killed', false, 'there never was a process');
+  t.ok(runner.runs.length > 0, `started in the end; it is ${runtime.view().state}: ${runtime.view().message}`);
+});
+
+t.test('given an ask whose row waits for the disk, when the grant is revoked meanwhile, then the effect does not start', async (t) => {
+  const gate = Promise.withResolvers<void>();
+  let state: 'all' | 'none' = 'all';
+  let acted = false;
+  const always = { take: () => true, waitMs: () => 0 };
+  const dispatch = createBroker({
+    grant: { pluginId: 'example.test', capabilities: new Set(['log:write']), egress: [], readBuckets: [] },
+    generation: 1,
+    askable: () => state,
+    actor: () => null,
+    handlers: {
+      'log.write': async () => {
+        acted = true;
+        return {};
+      },
+    } as unknown as HostHandlers,
+    rates: { read: always, effect: always, fetch: always, notify: always, log: always } as RateLimiters,
+    append: () => gate.promise,
+    appendDenial: () => {},
+    clock: createFakeClock(),
+  });
+  const done = dispatch('log.write', { message: 'x' }, { signal: new AbortController().signal }).catch(() => null);
+  await settle();
+  state = 'none';
+  gate.resolve();
+  await done;
+  t.equal(acted, false);
+});
+
+t.test('given an audit that cannot be written, when reads are asked for, then they do not go on without a row for ever', async (t) => {
+  let reads = 0;
+  const rows: AuditEntry[] = [];
+  const clock = createFakeClock();
+  const always = { take: () => true, waitMs: () => 0 };
+  const dispatch = createBroker({
+    grant: { pluginId: 'example.test', capabilities: new Set(['kv:read']), egress: [], readBuckets: [] },
+    generation: 1,
+    askable: () => 'all',
+    actor: () => null,
+    handlers: {
+      'kv.get': async () => {
+        reads++;
+        return { value: null, revision: 0 };
+      },
+    } as unknown as HostHandlers,
+    rates: { read: always, effect: always, fetch: always, notify: always, log: always } as RateLimiters,
+    append: () => Promise.reject(new Error('disk full')),
+    appendDenial: (entry) => void rows.push(entry),
+    clock,
+  });
+  for (let n = 0; n < 1000; n++) {
+    await dispatch('kv.get', { key: 'a' }, { signal: new AbortController().signal }).catch(() => null);
+    await clock.advance(100);
+  }
+  t.ok(reads < 10, `${reads} reads in 100 s, ${rows.length} rows`);
+});
