@@ -7,7 +7,12 @@ import { wireLimits } from './version.ts';
 export type RequestContext = { readonly id: MessageId; readonly signal: AbortSignal; progress(value: unknown): void };
 export type HandleRequest = (method: string, params: unknown, context: RequestContext) => Promise<unknown>;
 
-type Deps = { handle: HandleRequest; counters: { refused_in_flight: number }; send(message: unknown): boolean; onExceeded(): void };
+type Deps = {
+  handle: HandleRequest;
+  counters: { refused_in_flight: number };
+  send(message: object): boolean;
+  onExceeded(): void;
+};
 type Running = RequestContext & { abort(reason: HostError): void };
 
 /** Requests of the other end: at most 64 run at once; one more is answered `rate-limited` at once and does not run. */
@@ -24,9 +29,10 @@ export function createIncoming({ handle, counters, send, onExceeded }: Deps) {
 
   const answerError = (id: MessageId, error: unknown) => send({ jsonrpc: '2.0', id, error: toRpcError(error) });
 
-  function answer(id: MessageId, response: unknown): void {
+  function answer(id: MessageId, response: object | null): void {
     if (!running.delete(id)) return; // closed meanwhile
-    if (!send(response)) answerError(id, new HostError('payload-too-large', `the answer is over ${wireLimits.lineBytes} bytes`));
+    if (!response || !send(response))
+      answerError(id, new HostError('payload-too-large', `the answer is over ${wireLimits.lineBytes} bytes`));
   }
 
   return {
@@ -66,7 +72,7 @@ export function createIncoming({ handle, counters, send, onExceeded }: Deps) {
 }
 
 /** Most handlers never look at the signal: it is made when asked for. */
-function createContext(id: MessageId, send: (message: unknown) => boolean): Running {
+function createContext(id: MessageId, send: Deps['send']): Running {
   let controller: AbortController | null = null;
   let aborted: HostError | null = null;
   return {

@@ -1,34 +1,46 @@
 import { JSONRPCClient, type JSONRPCResponse } from 'json-rpc-2.0';
 import { createDeadlines, type Timers } from './deadlines.ts';
 import { fromRpcError, HostError, toRpcError } from './errors.ts';
+import { encodeLine } from './framing.ts';
 import type { MessageId } from './message.ts';
 import { wireLimits } from './version.ts';
 
 export type RequestOptions = { timeoutMs: number; signal?: AbortSignal; onProgress?: (value: unknown) => void };
-type Deps = { timers: Timers; counters: { late_answers: number }; send(message: unknown): boolean };
-type Pending = { method: string; onProgress: ((value: unknown) => void) | undefined; sent: boolean };
+type Deps = {
+  timers: Timers;
+  counters: { late_answers: number };
+  send(message: unknown): boolean;
+  sendLine(line: string): boolean;
+  /** Bytes that wait to be read by the other end, and how many may before a request is refused. */
+  unsentBytes(): number;
+  heldMostBytes: number;
+};
+type Pending = { method: string; onProgress: ((value: unknown) => void) | undefined; sent: boolean; line: string };
 
 /** Our own requests: at most 64 in flight, more wait in a bounded queue; each has a deadline that counts from the moment it was asked. */
-export function createOutgoing({ timers, counters, send }: Deps) {
+export function createOutgoing({ timers, counters, send, sendLine, unsentBytes, heldMostBytes }: Deps) {
   const pending = new Map<MessageId, Pending>();
-  const queue: { id: number; message: unknown }[] = [];
+  const queue: number[] = [];
+  let queuedBytes = 0;
   const forgotten = new Set<MessageId>(); // timed out or cancelled: a late answer is not a violation
   let inFlight = 0;
   let nextId = 1;
   let closed: HostError | null = null;
-  const client = new JSONRPCClient<number>((message, id) => transmit(id, message));
+  const client = new JSONRPCClient<number>((_message, id) => transmit(id));
   const deadlines = createDeadlines<number>(timers, (id) =>
     abandon(id, new HostError('deadline-exceeded', `no answer to ${pending.get(id)?.method ?? 'the request'} in time`)),
   );
 
-  function transmit(id: number, message: unknown): void {
-    if (inFlight >= wireLimits.inFlight) {
-      queue.push({ id, message });
-      return;
-    }
+  function transmit(id: number): void {
     const entry = pending.get(id);
     if (!entry) return;
-    if (!send(message)) throw new Error('too large');
+    if (inFlight >= wireLimits.inFlight) {
+      queue.push(id);
+      queuedBytes += entry.line.length;
+      return;
+    }
+    sendLine(entry.line);
+    entry.line = '';
     entry.sent = true;
     inFlight++;
   }
@@ -40,15 +52,12 @@ export function createOutgoing({ timers, counters, send }: Deps) {
     pending.delete(id);
     deadlines.remove(id as number); // the ids that we issue are numbers
     if (entry.sent) inFlight--;
+    else queuedBytes -= entry.line.length;
     client.receive(response);
     while (queue.length > 0 && inFlight < wireLimits.inFlight) {
-      const next = queue.shift();
-      if (!next || !pending.has(next.id)) continue;
-      try {
-        transmit(next.id, next.message);
-      } catch {
-        fail(next.id, tooLarge());
-      }
+      const next = queue.shift() ?? 0;
+      queuedBytes -= pending.get(next)?.line.length ?? 0; // one that was given up has been taken off already
+      transmit(next);
     }
   }
 
@@ -75,13 +84,20 @@ export function createOutgoing({ timers, counters, send }: Deps) {
     if (queue.length >= wireLimits.queued)
       throw new HostError('rate-limited', `${wireLimits.queued} requests wait already`, { rule: 'queue-full', hint: 'ask less at once' });
     const id = nextId++;
-    pending.set(id, { method, onProgress: options.onProgress, sent: false });
+    const line = encodeLine({ jsonrpc: '2.0', id, method, params });
+    if (line === null) throw tooLarge();
+    if (unsentBytes() + queuedBytes + line.length > heldMostBytes)
+      throw new HostError('rate-limited', 'the other end has not read what it was sent', {
+        rule: 'unread-requests',
+        hint: 'ask less at once',
+      });
+    pending.set(id, { method, onProgress: options.onProgress, sent: false, line });
     deadlines.add(id, options.timeoutMs);
     const cancel = () => abandon(id, new HostError('cancelled', `${method} was cancelled`));
     options.signal?.addEventListener('abort', cancel, { once: true });
     try {
       const response = await client.requestAdvanced({ jsonrpc: '2.0', id, method, params }, id);
-      if (response.error) throw pending.has(id) ? tooLarge() : fromRpcError(response.error);
+      if (response.error) throw fromRpcError(response.error);
       return response.result;
     } finally {
       options.signal?.removeEventListener('abort', cancel);
@@ -111,6 +127,7 @@ export function createOutgoing({ timers, counters, send }: Deps) {
       deadlines.clear();
     },
     size: () => pending.size,
+    queuedBytes: () => queuedBytes,
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Timers } from './deadlines.ts';
-import { HostError } from './errors.ts';
+import { HostError, toRpcError } from './errors.ts';
 import { createFramer, encodeLine, type Frame, type FrameRule } from './framing.ts';
 import { createIncoming, type HandleRequest } from './incoming.ts';
 import { classifyMessage, type MessageId, type MessageRule } from './message.ts';
@@ -30,7 +30,13 @@ export type PeerOptions = {
   messagesPerTurn?: number;
 };
 
-export type PeerCounters = { received: number; sent: number; late_answers: number; ignored_notifications: number; refused_in_flight: number };
+export type PeerCounters = {
+  received: number;
+  sent: number;
+  late_answers: number;
+  ignored_notifications: number;
+  refused_in_flight: number;
+};
 
 const messagesPerTurnDefault = 256; // of one child, before the event loop turns to the others
 
@@ -41,27 +47,52 @@ const messagesPerTurnDefault = 256; // of one child, before the event loop turns
 export function createPeer(options: PeerOptions) {
   const { input, output, timers } = options;
   const framer = createFramer();
+  const bounded = options.stalledAfterMs !== undefined;
   const counters: PeerCounters = { received: 0, sent: 0, late_answers: 0, ignored_notifications: 0, refused_in_flight: 0 };
   let lines: string[] = [];
+  let linesBytes = 0;
+  let chunkBytes = 0;
+  let mostHeldBytes = 0;
   let closed = false;
   let reading: Iterator<Frame> | null = null;
   let stalled: { cancel(): void } | null = null;
   let turnScheduled = false;
 
+  const unsentBytes = () => linesBytes + output.writableLength;
+  const heldBytes = () => (closed ? 0 : framer.heldBytes() + chunkBytes + unsentBytes() + outgoing.queuedBytes());
+  const noteHeld = () => {
+    mostHeldBytes = Math.max(mostHeldBytes, heldBytes());
+  };
+
   function send(message: unknown): boolean {
-    if (closed) return false;
     const line = encodeLine(message);
-    if (line === null) return false;
+    return line !== null && sendLine(line);
+  }
+
+  function sendLine(line: string): boolean {
+    if (closed) return false;
     if (lines.length === 0) process.nextTick(flush); // after all promises of this turn: one write carries all their answers
     lines.push(line);
+    linesBytes += line.length;
     counters.sent++;
     return true;
+  }
+
+  /** An answer that the other end is not reading away fast enough becomes an error: what waits for it is bounded. */
+  function sendAnswer(message: object): boolean {
+    const line = encodeLine(message);
+    if (line === null) return false;
+    if (!bounded || line.length <= wireLimits.smallBytes || unsentBytes() + outgoing.queuedBytes() + line.length <= wireLimits.heldBytes)
+      return sendLine(line);
+    return send({ jsonrpc: '2.0', id: (message as { id?: unknown }).id, error: toRpcError(unreadAnswers()) });
   }
 
   function flush(): void {
     if (lines.length === 0 || closed) return;
     const text = lines.length === 1 ? (lines[0] ?? '') : lines.join('');
     lines = [];
+    noteHeld();
+    linesBytes = 0;
     output.write(text);
     if (options.stalledAfterMs !== undefined && output.writableLength > wireLimits.unsentBytes && !stalled) {
       stalled = timers.timer(options.stalledAfterMs, () => violate('write-stalled', 'the other end did not read for too long'));
@@ -76,11 +107,18 @@ export function createPeer(options: PeerOptions) {
   const incoming = createIncoming({
     handle: options.handle,
     counters,
-    send,
+    send: sendAnswer,
     onExceeded: () =>
       violate('in-flight-exceeded', `over ${wireLimits.inFlight} requests in flight, ${wireLimits.rateLimitedInARow} times in a row`),
   });
-  const outgoing = createOutgoing({ timers, counters, send });
+  const outgoing = createOutgoing({
+    timers,
+    counters,
+    send,
+    sendLine,
+    unsentBytes,
+    heldMostBytes: bounded ? wireLimits.heldRequestsBytes : Number.POSITIVE_INFINITY,
+  });
 
   function violate(rule: PeerRule, detail: string): void {
     if (closed) return;
@@ -131,6 +169,7 @@ export function createPeer(options: PeerOptions) {
       const next = reading.next();
       if (next.done) {
         reading = null;
+        chunkBytes = 0;
         input.resume();
         return;
       }
@@ -142,6 +181,8 @@ export function createPeer(options: PeerOptions) {
     if (closed) return;
     input.pause();
     reading = framer.push(chunk);
+    chunkBytes = chunk.length;
+    noteHeld();
     proceed();
   });
   input.on('end', () => {
@@ -172,9 +213,17 @@ export function createPeer(options: PeerOptions) {
     notify: (method: string, params: unknown): void => void send({ jsonrpc: '2.0', method, params }),
     close,
     inFlight: () => ({ incoming: incoming.size(), outgoing: outgoing.size() }),
-    heldBytes: () => framer.heldBytes(),
+    /** Of the line that is coming in, and of all that waits to go out; the most there was at once. */
+    heldBytes,
+    mostHeldBytes: () => mostHeldBytes,
     counters: (): PeerCounters => ({ ...counters }),
   };
 }
+
+const unreadAnswers = () =>
+  new HostError('rate-limited', 'the answers before this one have not been read', {
+    rule: 'unread-answers',
+    hint: 'read answers, and ask less at once',
+  });
 
 export type Peer = ReturnType<typeof createPeer>;

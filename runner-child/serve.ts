@@ -45,13 +45,15 @@ export function createServer({ importArtifact, request, fail, report }: ServeDep
     if (!method) throw new HostError('method-not-found', `the plugin has no ${params.service}.${params.method}`);
     const ours = base;
     try {
-      return await method(params.payload, {
+      const result = await method(params.payload, {
         ...ours,
         progress: (value) => context.progress(value),
         get signal() {
           return AbortSignal.any([context.signal, stopping.signal]);
         },
       });
+      requireJson(result);
+      return result;
     } catch (error) {
       if (!(error instanceof HostError)) report(error);
       throw asAnswer(error);
@@ -72,6 +74,12 @@ export function createServer({ importArtifact, request, fail, report }: ServeDep
     if (method === 'shutdown') return shutdown();
     throw new HostError('method-not-found', `a plugin does not answer ${method}`);
   };
+}
+
+/** What JSON cannot say (a BigInt, a cycle, a function) would break the line it is sent in, and with it the whole plugin. */
+function requireJson(result: unknown): void {
+  const isSayable = result === undefined || typeof result === 'string' || JSON.stringify(result) !== undefined; // throws where it cannot
+  if (!isSayable) throw new TypeError(`a ${typeof result} is no JSON value`);
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error)).slice(0, 1000);

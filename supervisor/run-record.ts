@@ -38,12 +38,18 @@ export type Conclusion = { fact: Fact; health: Health; exit: ExitRecord; expecte
 export function concludeRun(
   record: RunRecord,
   exit: Exit,
-  context: { generation: number; stopping: boolean; wantedRunning: boolean; health: Health; clock: Clock },
+  context: {
+    generation: number;
+    stopping: boolean;
+    wantedRunning: boolean;
+    health: Health;
+    clock: Clock;
+    nowMs: number /* of the clock that crashes are counted on */;
+  },
 ): Conclusion {
-  const { generation, health, clock } = context;
+  const { generation, health, clock, nowMs } = context;
   const expected = context.stopping && record.fault === null;
   const cause = expected ? 'stopped' : (record.fault?.cause ?? exit.cause);
-  const nowMs = clock.wallMs();
   const crashTimesMs = expected ? health.crashTimesMs : recentCrashes([...health.crashTimesMs, nowMs], nowMs);
   const fact = expected ? 'exited' : judgeExit(context.wantedRunning, cause, crashTimesMs, nowMs);
   const row: ExitRecord = {

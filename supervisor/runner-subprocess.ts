@@ -109,7 +109,7 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
   });
   child.stderr.on('data', stderr.push);
   const outputEnded = Promise.all([child.stdout, child.stderr].map(waitForEnd));
-  let halfLine: Timer | null = null;
+  let halfLine: { timer: Timer; tell(): void } | null = null;
 
   const peer = createPeer({
     input: child.stdout,
@@ -119,8 +119,9 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
     stalledAfterMs: writeStalledMs,
     onViolation(rule, detail) {
       if (rule !== 'partial-line-at-end') return events.violated(rule, detail);
-      // A child that was killed ends so too; then its exit tells more.
-      halfLine = deps.clock.timer(lastWordsMs, () => events.violated(rule, detail));
+      // A child that was killed, or that names its reason, ends so too; then its exit tells more.
+      const tell = () => events.violated(rule, detail);
+      halfLine = { tell, timer: deps.clock.timer(lastWordsMs, tell) };
     },
     onStray(text) {
       events.output('stray', `${text} (printed to stdout, which is the protocol's; print to stderr instead)`);
@@ -133,9 +134,10 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
 
   // What it said before it ended still counts: an answer, or the line that broke a rule.
   contained.onExit(async (exit) => {
-    halfLine?.cancel();
+    halfLine?.timer.cancel();
     await waitForLastWords(outputEnded, deps.clock);
-    halfLine?.cancel();
+    halfLine?.timer.cancel();
+    if (exit.cause === 'exit-code') halfLine?.tell();
     peer.close(
       new HostError('plugin-crashed', `${launch.plugin.id} ended before it answered`, {
         hint: `see why: lattice plugins why ${launch.plugin.id}`,
@@ -178,6 +180,7 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
       ...peer.counters(),
       stray_lines: strays,
       held_bytes: peer.heldBytes(),
+      held_bytes_most: peer.mostHeldBytes(),
       stderr_dropped_bytes: stderr.droppedBytes(),
     }),
   };

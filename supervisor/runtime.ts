@@ -46,7 +46,10 @@ export function createRuntime(deps: RuntimeDeps) {
   let generation: number | null = null;
   let run: Run | null = null;
   let record: RunRecord = beginRecord(clock);
-  let health = deps.health;
+  // Crashes are counted in wall time as it would be had nobody set the clock since; only what is stored follows the clock on the wall.
+  const bootWallMs = clock.wallMs() - clock.monotonicMs();
+  const steadyMs = () => Math.round(bootWallMs + clock.monotonicMs());
+  let health: Health = { ...deps.health, crashTimesMs: deps.health.crashTimesMs.map((at) => Math.min(at, steadyMs())) };
   let deadline: Timer | null = null;
   let pinger: Timer | null = null;
   let message: string | null = null;
@@ -56,8 +59,11 @@ export function createRuntime(deps: RuntimeDeps) {
   let starts = 0; // of spawn effects: one that was overtaken must not act
   const waiting = new Set<() => void>();
 
-  const persist = () =>
-    void deps.saveHealth(health).catch((error) => log.error('plugin.health', { plugin: id, code: asHostError(error).code }));
+  function persist(): void {
+    const jumpMs = clock.wallMs() - steadyMs();
+    const stored = { ...health, crashTimesMs: health.crashTimesMs.map((at) => Math.round(at + jumpMs)) };
+    deps.saveHealth(stored).catch((error) => log.error('plugin.health', { plugin: id, code: asHostError(error).code }));
+  }
 
   function handle(event: Command | Fact, ofGeneration: number | null = generation): void {
     if (ofGeneration !== generation) return; // a fact about a generation that is over
@@ -78,7 +84,7 @@ export function createRuntime(deps: RuntimeDeps) {
   function armDeadline(): void {
     deadline?.cancel();
     const backoffMs =
-      state === 'backoff' ? backoffDelayMs(recentCrashes(health.crashTimesMs, clock.wallMs()).length, deps.random()) : undefined;
+      state === 'backoff' ? backoffDelayMs(recentCrashes(health.crashTimesMs, steadyMs()).length, deps.random()) : undefined;
     nextRetryAt = backoffMs === undefined ? null : new Date(clock.wallMs() + backoffMs).toISOString();
     const delayMs = backoffMs ?? deadlinesMs[state];
     const of = generation;
@@ -199,7 +205,7 @@ export function createRuntime(deps: RuntimeDeps) {
   function ended(of: number | null, exit: Exit): void {
     if (of !== generation) return;
     const stopping = stoppingStates.includes(state);
-    const conclusion = concludeRun(record, exit, { generation: of ?? 0, stopping, wantedRunning, health, clock });
+    const conclusion = concludeRun(record, exit, { generation: of ?? 0, stopping, wantedRunning, health, clock, nowMs: steadyMs() });
     health = conclusion.health;
     message = conclusion.message;
     if (!conclusion.expected) record.fault ??= { cause: exit.cause, detail: exit.detail };
@@ -276,7 +282,7 @@ export function createRuntime(deps: RuntimeDeps) {
       generation,
       pid: run?.pid ?? null,
       message,
-      restarts: recentCrashes(health.crashTimesMs, clock.wallMs()).length,
+      restarts: recentCrashes(health.crashTimesMs, steadyMs()).length,
       next_retry_at: nextRetryAt,
       started_at: run ? record.startedAt : null,
       stopped_at: stoppedAt,

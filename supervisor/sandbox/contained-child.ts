@@ -74,8 +74,9 @@ function killGroup(leader: number): void {
 /** bwrap reports a plugin that a signal ended as 128 + number, and one that never began by naming no exit code. */
 function describeExit(child: SpawnedChild, code: number | null, name: string | null): Exit {
   if (child.status === null || name !== null) return { cause: causeOfExit(code, name), code, signal: name, detail: '' };
-  if (child.status.exitCode === null)
-    return { cause: 'sandbox-unavailable', code, signal: null, detail: 'the sandbox could not be set up' };
   const signalName = code !== null && code > 128 ? signalOf(code) : null;
+  // Killed from outside while it was being set up, by the OOM killer for one: a crash like any, which a restart may mend.
+  if (child.status.exitCode === null && signalName !== 'SIGKILL' && signalName !== 'SIGTERM')
+    return { cause: 'sandbox-unavailable', code, signal: null, detail: 'the sandbox could not be set up' };
   return { cause: causeOfExit(code, signalName), code: signalName === null ? code : null, signal: signalName, detail: '' };
 }

@@ -29,21 +29,24 @@ t.test('given a plugin that is starting, when its process is killed, then the ac
   t.match((await setStatus('test.starting', 'active')).body, { status: 'active', runtime: { state: 'armed' } });
 });
 
-t.test('given a ready plugin with calls under way, when its process is killed, then each call fails as crashed and it comes back', async (t) => {
-  await setStatus('test.ready', 'active');
-  const { generation } = await runtime('test.ready');
-  const pending = [call('test.ready', 'tool', 'hang'), call('test.ready', 'tool', 'spin')];
-  await logged('test.ready', 'spinning');
-  const mark = service.count();
+t.test(
+  'given a ready plugin with calls under way, when its process is killed, then each call fails as crashed and it comes back',
+  async (t) => {
+    await setStatus('test.ready', 'active');
+    const { generation } = await runtime('test.ready');
+    const pending = [call('test.ready', 'tool', 'hang'), call('test.ready', 'tool', 'spin')];
+    await logged('test.ready', 'spinning');
+    const mark = service.count();
 
-  await kill('test.ready');
+    await kill('test.ready');
 
-  for (const answer of await Promise.all(pending)) t.match(answer, { status: 502, body: { code: 'plugin-crashed' } });
-  await service.entered('test.ready', 'backoff', mark);
-  await service.entered('test.ready', 'ready', mark);
-  t.match(await runtime('test.ready'), { state: 'armed', generation: Number(generation) + 1, restarts: 1 });
-  t.same((await call('test.ready', 'tool', 'echo', ['back'])).body, ['back']);
-});
+    for (const answer of await Promise.all(pending)) t.match(answer, { status: 502, body: { code: 'plugin-crashed' } });
+    await service.entered('test.ready', 'backoff', mark);
+    await service.entered('test.ready', 'ready', mark);
+    t.match(await runtime('test.ready'), { state: 'armed', generation: Number(generation) + 1, restarts: 1 });
+    t.same((await call('test.ready', 'tool', 'echo', ['back'])).body, ['back']);
+  },
+);
 
 t.test('given a plugin that is shutting down, when its process is killed, then it is stopped and stays so', async (t) => {
   await configure('test.draining', { shutdown_ms: 60_000 });

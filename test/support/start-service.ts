@@ -29,7 +29,8 @@ export function createHome(t: Test) {
     trustFile: join(root, 'trust.json'),
     key: generateKeyPairSync('ed25519').privateKey as KeyObject,
     running: new Set<ChildProcess>(),
-    place: (order: Omit<BundleOrder, 'key'>) => void placeBundle(signBundle({ key: home.key, ...order }), home.pluginDir),
+    place: (order: Omit<BundleOrder, 'key'> & Partial<Pick<BundleOrder, 'key'>>) =>
+      void placeBundle(signBundle({ key: home.key, ...order }), home.pluginDir),
     remove: (id: string) => rmSync(join(home.pluginDir, id), { recursive: true }),
     token: () => readFileSync(join(home.dataDir, 'admin.token'), 'utf8').trim(),
   };
