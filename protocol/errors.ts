@@ -72,7 +72,7 @@ export function toRpcError(thrown: unknown): RpcError {
 export function fromRpcError(error: unknown): HostError {
   const row = typeof error === 'object' && error !== null ? (error as { code?: unknown; message?: unknown; data?: unknown }) : {};
   const data = typeof row.data === 'object' && row.data !== null && !Array.isArray(row.data) ? (row.data as Record<string, unknown>) : {};
-  const message = typeof row.message === 'string' ? row.message.slice(0, 1000) : 'the other end answered with an error';
+  const message = typeof row.message === 'string' ? row.message.slice(0, 1000).toWellFormed() : 'the other end answered with an error';
   const byNumber = Object.entries(errorTable).find(([, entry]) => entry.rpc === row.code)?.[0];
   const code = isErrorCode(data.code) ? data.code : isErrorCode(byNumber) ? byNumber : 'internal';
   const { code: _word, ...details } = data;

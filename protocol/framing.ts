@@ -9,13 +9,14 @@ export type Frame =
 
 const LF = 0x0a;
 const strayKept = 200;
+const heldPartsMost = 256;
 
 /**
  * Cuts a byte stream into lines and parses each: one JSON object a line, UTF-8, LF, at most `maxLineBytes` without the LF. A bad line is
  * a value, never a throw. After a violation nothing more is read. Bytes are counted while they come in, so an endless line is refused
  * when it passes the cap, not when it ends.
  */
-export function createFramer(maxLineBytes: number = wireLimits.lineBytes) {
+export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth: number = wireLimits.depth) {
   let held: Buffer[] = [];
   let heldBytes = 0;
   let broken = false;
@@ -35,7 +36,7 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes) {
     const first = bytes[0];
     const byteOrderMark = first === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
     if (first !== 0x7b && first !== 0x5b && !byteOrderMark) return { kind: 'stray', text: bytes.toString('utf8', 0, strayKept) };
-    const parsed = parseStrict(bytes);
+    const parsed = parseStrict(bytes, depth);
     if (!parsed.ok) return violation(parsed.rule, parsed.detail);
     if (Array.isArray(parsed.value)) return violation('batch', 'a batch is not allowed; send one message a line');
     return { kind: 'message', value: parsed.value as Record<string, unknown>, bytes: bytes.length }; // it began with {, so it is an object
@@ -52,6 +53,7 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes) {
           heldBytes += rest.length;
           if (heldBytes > maxLineBytes) yield violation('line-too-long', `a line is over ${maxLineBytes} bytes`);
           else held.push(Buffer.from(rest)); // a copy: the chunk is a window on a larger read buffer
+          if (held.length > heldPartsMost) held = [Buffer.concat(held)]; // a line sent byte by byte must not cost an object a byte
           return;
         }
         yield line(chunk.subarray(from, end));

@@ -33,7 +33,15 @@ const bucket = z
 const revision = z.int().min(0);
 const noLineBreak = /^[^\r\n\0]*$/;
 const headerName = z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/);
-const headers = z.record(headerName, z.string().max(8192).regex(noLineBreak));
+/** A record whose entries are counted before any is looked at: a plugin must not buy much work with one message. */
+const smallRecord = <Value>(most: number, key: z.ZodString, value: z.ZodType<Value, Value>) =>
+  z
+    .custom<Record<string, Value>>(
+      (given) => typeof given === 'object' && given !== null && Object.keys(given).length <= most,
+      `must be an object of at most ${most} fields`,
+    )
+    .meta({ type: 'object' })
+    .pipe(z.record(key, value));
 
 export const kvLimits = { valueBytes: 256 * 1024, listMost: 1000 } as const;
 export const fetchLimits = { bodyBytes: 512 * 1024, answerBytes: 512 * 1024, timeoutMs: 30_000, redirects: 5, headers: 64 } as const;
@@ -99,7 +107,7 @@ export const hostMethods = {
     params: z.strictObject({
       level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
       message: z.string().max(8192),
-      fields: z.record(z.string().max(64), z.union([z.string().max(1024), z.number(), z.boolean(), z.null()])).optional(),
+      fields: smallRecord(32, z.string().max(64), z.union([z.string().max(1024), z.number(), z.boolean(), z.null()])).optional(),
     }),
     result: z.strictObject({}),
     auditFields: ['level'],
@@ -114,7 +122,7 @@ export const hostMethods = {
     params: z.strictObject({
       url: z.string().max(8192),
       method: z.enum(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']).default('GET'),
-      headers: headers.refine((all) => Object.keys(all).length <= fetchLimits.headers, 'at most 64 headers').optional(),
+      headers: smallRecord(fetchLimits.headers, headerName, z.string().max(8192).regex(noLineBreak)).optional(),
       body: z.string().max(fetchLimits.bodyBytes).optional(),
       body_base64: z.base64().max(fetchLimits.bodyBytes).optional(),
       timeout_ms: z.int().min(1).max(fetchLimits.timeoutMs).default(10_000),

@@ -11,18 +11,20 @@ type Deps = {
   handle: HandleRequest;
   counters: { refused_in_flight: number };
   send(message: object): boolean;
+  uncounted: ReadonlySet<string>; // methods that run beside the 64
   onExceeded(): void;
 };
 type Running = RequestContext & { abort(reason: HostError): void };
 
 /** Requests of the other end: at most 64 run at once; one more is answered `rate-limited` at once and does not run. */
-export function createIncoming({ handle, counters, send, onExceeded }: Deps) {
+export function createIncoming({ handle, counters, send, uncounted, onExceeded }: Deps) {
   const running = new Map<MessageId, Running>();
   let refusedInARow = 0;
   const server = new JSONRPCServer<Running>({ errorListener: () => {} }); // the default prints to the console
   // All methods go through one door, so that a method nobody knows is decided and recorded like any other.
   server.applyMiddleware(async (_next, request, context) => {
     const result = await handle(request.method, request.params, context);
+    if (typeof result === 'function' || typeof result === 'symbol') throw new HostError('internal', 'the result is not JSON');
     return { jsonrpc: '2.0', id: request.id ?? null, result: result ?? null };
   });
   server.mapErrorToJSONRPCErrorResponse = (id, error) => ({ jsonrpc: '2.0', id, error: toRpcError(error) });
@@ -31,15 +33,19 @@ export function createIncoming({ handle, counters, send, onExceeded }: Deps) {
 
   function answer(id: MessageId, response: object | null): void {
     if (!running.delete(id)) return; // closed meanwhile
-    if (!response || !send(response))
-      answerError(id, new HostError('payload-too-large', `the answer is over ${wireLimits.lineBytes} bytes`));
+    try {
+      if (response && send(response)) return;
+    } catch {
+      return void answerError(id, new HostError('internal', 'the result is not JSON')); // a cycle, or a BigInt
+    }
+    answerError(id, new HostError('payload-too-large', `the answer is over ${wireLimits.lineBytes} bytes`));
   }
 
   return {
     /** False when the id is in flight already. */
     accept(id: MessageId, method: string, params: unknown): boolean {
       if (running.has(id)) return false;
-      if (running.size >= wireLimits.inFlight) {
+      if (running.size >= wireLimits.inFlight && !uncounted.has(method)) {
         counters.refused_in_flight++;
         answerError(
           id,

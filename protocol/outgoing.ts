@@ -5,7 +5,15 @@ import { encodeLine } from './framing.ts';
 import type { MessageId } from './message.ts';
 import { wireLimits } from './version.ts';
 
-export type RequestOptions = { timeoutMs: number; signal?: AbortSignal; onProgress?: (value: unknown) => void };
+export type RequestOptions = {
+  timeoutMs: number;
+  signal?: AbortSignal;
+  onProgress?: (value: unknown) => void;
+  /** Called with the result before the next message is looked at, which may depend on it. */
+  onAnswer?: (result: unknown) => void;
+  /** Goes out beside the 64, past the queue. */
+  vital?: boolean;
+};
 type Deps = {
   timers: Timers;
   counters: { late_answers: number };
@@ -15,7 +23,14 @@ type Deps = {
   unsentBytes(): number;
   heldMostBytes: number;
 };
-type Pending = { method: string; onProgress: ((value: unknown) => void) | undefined; sent: boolean; line: string };
+type Pending = {
+  method: string;
+  onProgress: ((value: unknown) => void) | undefined;
+  sent: boolean;
+  line: string;
+  vital: boolean;
+  onAnswer: RequestOptions['onAnswer'];
+};
 
 /** Our own requests: at most 64 in flight, more wait in a bounded queue; each has a deadline that counts from the moment it was asked. */
 export function createOutgoing({ timers, counters, send, sendLine, unsentBytes, heldMostBytes }: Deps) {
@@ -34,7 +49,7 @@ export function createOutgoing({ timers, counters, send, sendLine, unsentBytes, 
   function transmit(id: number): void {
     const entry = pending.get(id);
     if (!entry) return;
-    if (inFlight >= wireLimits.inFlight) {
+    if (inFlight >= wireLimits.inFlight && !entry.vital) {
       queue.push(id);
       queuedBytes += entry.line.length;
       return;
@@ -52,11 +67,15 @@ export function createOutgoing({ timers, counters, send, sendLine, unsentBytes, 
     pending.delete(id);
     deadlines.remove(id as number); // the ids that we issue are numbers
     if (entry.sent) inFlight--;
-    else queuedBytes -= entry.line.length;
+    else {
+      queuedBytes -= entry.line.length;
+      const place = queue.indexOf(id as number);
+      if (place >= 0) queue.splice(place, 1); // given up before it was sent: its place is free again
+    }
     client.receive(response);
     while (queue.length > 0 && inFlight < wireLimits.inFlight) {
       const next = queue.shift() ?? 0;
-      queuedBytes -= pending.get(next)?.line.length ?? 0; // one that was given up has been taken off already
+      queuedBytes -= pending.get(next)?.line.length ?? 0;
       transmit(next);
     }
   }
@@ -81,17 +100,18 @@ export function createOutgoing({ timers, counters, send, sendLine, unsentBytes, 
   async function request(method: string, params: unknown, options: RequestOptions): Promise<unknown> {
     if (closed) throw closed;
     if (options.signal?.aborted) throw new HostError('cancelled', 'the request was cancelled before it was sent');
-    if (queue.length >= wireLimits.queued)
+    const vital = options.vital ?? false;
+    if (queue.length >= wireLimits.queued && !vital)
       throw new HostError('rate-limited', `${wireLimits.queued} requests wait already`, { rule: 'queue-full', hint: 'ask less at once' });
     const id = nextId++;
     const line = encodeLine({ jsonrpc: '2.0', id, method, params });
     if (line === null) throw tooLarge();
-    if (unsentBytes() + queuedBytes + line.length > heldMostBytes)
+    if (unsentBytes() + queuedBytes + line.length > heldMostBytes && !vital)
       throw new HostError('rate-limited', 'the other end has not read what it was sent', {
         rule: 'unread-requests',
         hint: 'ask less at once',
       });
-    pending.set(id, { method, onProgress: options.onProgress, sent: false, line });
+    pending.set(id, { method, onProgress: options.onProgress, sent: false, line, vital, onAnswer: options.onAnswer });
     deadlines.add(id, options.timeoutMs);
     const cancel = () => abandon(id, new HostError('cancelled', `${method} was cancelled`));
     options.signal?.addEventListener('abort', cancel, { once: true });
@@ -110,6 +130,7 @@ export function createOutgoing({ timers, counters, send, sendLine, unsentBytes, 
     /** False when the id was never issued. */
     settle(id: MessageId, value: Record<string, unknown>): boolean {
       if (pending.get(id)?.sent) {
+        if (Object.hasOwn(value, 'result')) pending.get(id)?.onAnswer?.(value.result);
         finish(id, value as unknown as JSONRPCResponse); // classifyMessage has checked its shape
         return true;
       }

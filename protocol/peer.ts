@@ -28,6 +28,8 @@ export type PeerOptions = {
   /** Only the supervisor has one: it may stop reading a child that does not read it. A child always reads, so both cannot wait for each other. */
   stalledAfterMs?: number;
   messagesPerTurn?: number;
+  /** The child's end: it takes deeper messages, answers `uncounted` methods even when 64 others run, and refuses for ever what is too much. */
+  child?: boolean;
 };
 
 export type PeerCounters = {
@@ -38,6 +40,9 @@ export type PeerCounters = {
   refused_in_flight: number;
 };
 
+/** What tells a busy child from a dead one, and begins and ends it, must not wait behind its work. */
+const vitalMethods: ReadonlySet<string> = new Set(['initialize', 'ping', 'shutdown']);
+const noMethods: ReadonlySet<string> = new Set();
 const messagesPerTurnDefault = 256; // of one child, before the event loop turns to the others
 
 /**
@@ -46,7 +51,7 @@ const messagesPerTurnDefault = 256; // of one child, before the event loop turns
  */
 export function createPeer(options: PeerOptions) {
   const { input, output, timers } = options;
-  const framer = createFramer();
+  const framer = createFramer(wireLimits.lineBytes, wireLimits.depth + (options.child ? wireLimits.wrapping : 0));
   const bounded = options.stalledAfterMs !== undefined;
   const counters: PeerCounters = { received: 0, sent: 0, late_answers: 0, ignored_notifications: 0, refused_in_flight: 0 };
   let lines: string[] = [];
@@ -108,7 +113,9 @@ export function createPeer(options: PeerOptions) {
     handle: options.handle,
     counters,
     send: sendAnswer,
+    uncounted: options.child ? vitalMethods : noMethods,
     onExceeded: () =>
+      options.child ||
       violate('in-flight-exceeded', `over ${wireLimits.inFlight} requests in flight, ${wireLimits.rateLimitedInARow} times in a row`),
   });
   const outgoing = createOutgoing({

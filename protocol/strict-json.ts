@@ -28,17 +28,17 @@ export function decodeUtf8(bytes: Uint8Array): string | null {
  * Parses one JSON text written by somebody who is not trusted. Beyond what JSON.parse refuses: invalid UTF-8, a byte order mark, NUL,
  * nesting over 64, a key twice in one object, `__proto__`, an unpaired surrogate, a number that is not finite.
  */
-export function parseStrict(bytes: Uint8Array): Parsed {
+export function parseStrict(bytes: Uint8Array, depth: number = wireLimits.depth): Parsed {
   const text = decodeUtf8(bytes);
   if (text === null) return refuse('invalid-utf8', 'the bytes are not valid UTF-8');
-  return parseStrictText(text);
+  return parseStrictText(text, depth);
 }
 
-export function parseStrictText(text: string): Parsed {
+export function parseStrictText(text: string, depth: number = wireLimits.depth): Parsed {
   if (text.charCodeAt(0) === 0xfeff) return refuse('byte-order-mark', 'the text starts with a byte order mark');
   if (text.includes('\0')) return refuse('nul-byte', 'the text has a NUL byte');
-  const shape = scan(text);
-  if (shape.depth > wireLimits.depth) return refuse('too-deep', `nesting is over ${wireLimits.depth}`);
+  const shape = scan(text, depth);
+  if (shape.depth > depth) return refuse('too-deep', `nesting is over ${depth}`);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -55,7 +55,7 @@ export function parseStrictText(text: string): Parsed {
 }
 
 /** Counts colons outside strings and the deepest nesting, before anything is interpreted. Jumps over strings with indexOf. */
-function scan(text: string): { depth: number; colons: number; escapes: boolean } {
+function scan(text: string, most: number): { depth: number; colons: number; escapes: boolean } {
   let depth = 0;
   let deepest = 0;
   let colons = 0;
@@ -75,7 +75,7 @@ function scan(text: string): { depth: number; colons: number; escapes: boolean }
       case 0x7b:
       case 0x5b:
         if (++depth > deepest) deepest = depth;
-        if (deepest > wireLimits.depth) return { depth: deepest, colons, escapes };
+        if (deepest > most) return { depth: deepest, colons, escapes };
         break;
       case 0x7d:
       case 0x5d:

@@ -6,6 +6,7 @@ export const acceptedVersions: readonly number[] = [1];
 export const wireLimits = {
   lineBytes: 1024 * 1024,
   depth: 64,
+  wrapping: 4, // levels that the supervisor's messages put around a caller's payload of full depth
   inFlight: 64,
   queued: 1024, // requests waiting on the sender's side for a place in flight; one more is `rate-limited`
   rateLimitedInARow: 100, // then the child ends with `in-flight-exceeded`

@@ -31,6 +31,7 @@ const peer = createPeer({
     },
   },
   handle: serve,
+  child: true,
   onStray: () => {},
   onViolation(rule, detail) {
     say(`the supervisor broke the protocol: ${rule}: ${detail}`);

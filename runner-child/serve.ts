@@ -45,15 +45,13 @@ export function createServer({ importArtifact, request, fail, report }: ServeDep
     if (!method) throw new HostError('method-not-found', `the plugin has no ${params.service}.${params.method}`);
     const ours = base;
     try {
-      const result = await method(params.payload, {
+      return await method(params.payload, {
         ...ours,
         progress: (value) => context.progress(value),
         get signal() {
           return AbortSignal.any([context.signal, stopping.signal]);
         },
       });
-      requireJson(result);
-      return result;
     } catch (error) {
       if (!(error instanceof HostError)) report(error);
       throw asAnswer(error);
@@ -76,13 +74,7 @@ export function createServer({ importArtifact, request, fail, report }: ServeDep
   };
 }
 
-/** What JSON cannot say (a BigInt, a cycle, a function) would break the line it is sent in, and with it the whole plugin. */
-function requireJson(result: unknown): void {
-  const isSayable = result === undefined || typeof result === 'string' || JSON.stringify(result) !== undefined; // throws where it cannot
-  if (!isSayable) throw new TypeError(`a ${typeof result} is no JSON value`);
-}
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error)).slice(0, 1000);
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error)).slice(0, 1000).toWellFormed();
 
 /** An error with a word of the table keeps it (a refused host call, or one that the author threw so); all else is `internal`, with its message. */
 function asAnswer(error: unknown): HostError {

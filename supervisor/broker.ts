@@ -69,9 +69,10 @@ export function createBroker(deps: BrokerDeps): Dispatch {
         entry,
         new HostError('method-not-found', `unknown host method ${printable(method)}`, { hint: 'the methods are listed in HOST-API.md' }),
       );
-    const row = hostMethods[method];
+    const known: HostMethod = method;
+    const row = hostMethods[known];
     const state = deps.askable();
-    if (state !== 'all' && !(state === 'own' && isOwn(method))) refuse(entry, notNow(method, state));
+    if (!isPossible(method, state)) refuse(entry, notNow(method, state));
     if (!grant.capabilities.has(row.capability))
       refuse(entry, new CapabilityDenied(grant.pluginId, method, row.capability, capabilities[row.capability].risk));
     if (!rates[row.rate].take()) refuse(entry, overRate(method, row.rate, rates[row.rate]));
@@ -92,9 +93,14 @@ export function createBroker(deps: BrokerDeps): Dispatch {
     };
     // The row that parsed the params also picked the handler; TypeScript cannot correlate the two.
     const handle = handlers[method] as (params: unknown, call: HostCall) => Promise<unknown>;
-    if (row.effect === 'outside') return row.result.parse(await actOutside(() => handle(parsed.data, call), allowed, deps.append));
+    /** The grant may have gone, or the asker, while the row was made durable. */
+    function act(): Promise<unknown> {
+      if (!context.signal.aborted && isPossible(known, deps.askable())) return handle(parsed.data, call);
+      throw new HostError('cancelled', `${method} was given up before it began`, { rule: 'revoked' });
+    }
+    if (row.effect === 'outside') return row.result.parse(await actOutside(act, allowed, deps.append));
     if (row.effect === 'none') await recordRead(allowed);
-    return row.result.parse(await handle(parsed.data, call));
+    return row.result.parse(await act());
   };
 }
 
@@ -113,6 +119,7 @@ async function actOutside(act: () => Promise<unknown>, decision: AuditEntry, app
 }
 
 const isOwn = (method: HostMethod): boolean => method.startsWith('kv.') || method.startsWith('log.');
+const isPossible = (method: HostMethod, state: Askable): boolean => state === 'all' || (state === 'own' && isOwn(method));
 
 const notNow = (method: string, state: Askable): HostError =>
   state === 'own'

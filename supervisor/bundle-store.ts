@@ -84,9 +84,16 @@ export async function createBundleStore({ pluginDir, stagingDir, readPolicy, clo
     /** The accepted bytes for a start, judged by the present policy. Throws HostError `verification-failed` when they may not run (any more). */
     async load(bundleSha256: string): Promise<{ manifest: VerifiedManifest; artifact: Buffer; artifactSha256: string }> {
       const loaded = await run<Loaded>({ kind: 'load', staging: stagingDir, bundleSha256 });
-      if (!loaded.ok) throw refusal(loaded.fault);
+      if (!loaded.ok) {
+        // A copy that is not what was accepted is of no use; the next rescan stages the bundle anew, if it is still there.
+        if (/^(?:staged-copy-changed|missing-file)$/.test(loaded.fault.code)) await removeStaged(join(stagingDir, bundleSha256));
+        throw refusal(loaded.fault);
+      }
       const verdict = verifyManifest(Buffer.from(loaded.manifest), loaded.artifactSha256, policy, clock.wallMs());
-      if (!verdict.ok) throw refusal(verdict.fault);
+      if (!verdict.ok) {
+        if (verdict.fault.code === 'digest-mismatch') await removeStaged(join(stagingDir, bundleSha256));
+        throw refusal(verdict.fault);
+      }
       if (verdict.bundleSha256 !== bundleSha256)
         throw refusal({ code: 'staged-copy-changed', detail: 'the staged manifest is not the accepted one' });
       const { buffer, byteOffset, byteLength } = loaded.artifact;

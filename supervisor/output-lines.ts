@@ -1,9 +1,12 @@
-/** Cuts what a plugin prints into lines for its log: bounded lines, bounded bytes a second, the rest dropped and counted. Never blocks it. */
-export function createOutputLines(deps: { lineBytes: number; bytesPerSecond: number; monotonicMs(): number; onLine(text: string): void }) {
+export type OutputLimits = { lineBytes: number; bytesPerSecond: number; linesPerSecond: number };
+
+/** Cuts what a plugin prints into lines for its log: bounded lines, so many a second at most, the rest dropped and counted. Never blocks it. */
+export function createOutputLines(deps: OutputLimits & { monotonicMs(): number; onLine(text: string): void }) {
   let held = '';
   let droppedBytes = 0;
   let windowStart = deps.monotonicMs();
   let windowBytes = 0;
+  let windowLines = 0; // each costs more than its bytes: an empty one is as dear as a long one
   const decoder = new TextDecoder('utf-8'); // invalid bytes show as U+FFFD: a log is for reading
 
   function allow(bytes: number): boolean {
@@ -11,9 +14,15 @@ export function createOutputLines(deps: { lineBytes: number; bytesPerSecond: num
     if (now - windowStart >= 1000) {
       windowStart = now;
       windowBytes = 0;
+      windowLines = 0;
     }
     windowBytes += bytes;
     return windowBytes <= deps.bytesPerSecond;
+  }
+
+  function tell(text: string): void {
+    droppedBytes += Math.max(0, text.length - deps.lineBytes);
+    deps.onLine(text.slice(0, deps.lineBytes));
   }
 
   return {
@@ -24,14 +33,17 @@ export function createOutputLines(deps: { lineBytes: number; bytesPerSecond: num
       }
       const parts = (held + decoder.decode(chunk, { stream: true })).split('\n');
       held = parts.pop() ?? '';
-      for (const part of parts) deps.onLine(part.slice(0, deps.lineBytes));
+      for (const part of parts) {
+        if (++windowLines <= deps.linesPerSecond) tell(part);
+        else droppedBytes += part.length + 1;
+      }
       if (held.length > deps.lineBytes) {
-        deps.onLine(held.slice(0, deps.lineBytes));
+        tell(held);
         held = '';
       }
     },
     end(): void {
-      if (held !== '') deps.onLine(held.slice(0, deps.lineBytes));
+      if (held !== '') tell(held);
       held = '';
     },
     droppedBytes: () => droppedBytes,

@@ -25,11 +25,16 @@ export function createPluginLog({ folder, runBytes, runs, clock, log }: PluginLo
   const followers = new Set<(line: LogLine) => void>();
   let current: Run | null = null;
 
-  const knownRuns = (): number[] =>
-    readdirSync(folder)
-      .map(runOf)
-      .filter((run) => run !== null)
-      .sort((a, b) => a - b);
+  function knownRuns(): number[] {
+    try {
+      return readdirSync(folder)
+        .map(runOf)
+        .filter((run) => run !== null)
+        .sort((a, b) => a - b);
+    } catch {
+      return []; // a log that cannot be listed must not end a plugin, far less the service
+    }
+  }
 
   function begin(number: number): Run {
     const run: Run = { number, seq: 0, bytes: 0, droppedBytes: 0, buffer: [], writing: null };

@@ -23,9 +23,10 @@ export type Cause =
   | 'load-failed'
   | 'sandbox-unavailable'
   | 'trust-lost'
+  | 'bundle-gone'
   | 'spawn-failed';
 
-const fatalCauses: ReadonlySet<Cause> = new Set(['configuration', 'artifact-refused', 'sandbox-unavailable', 'trust-lost']);
+const fatalCauses: ReadonlySet<Cause> = new Set(['configuration', 'artifact-refused', 'sandbox-unavailable', 'trust-lost', 'bundle-gone']);
 
 /** Which cause an exit code speaks for. */
 export function causeOfExit(code: number | null, signal: string | null): Cause {

@@ -94,5 +94,6 @@ export const viewExit = (row: ExitRecord): ExitView => ({
 export function causeOfFailedStart(thrown: unknown): Cause {
   const { code } = asHostError(thrown);
   if (code === 'sandbox-unavailable') return 'sandbox-unavailable';
+  if (code === 'not-found') return 'bundle-gone';
   return code === 'verification-failed' ? 'trust-lost' : 'spawn-failed';
 }

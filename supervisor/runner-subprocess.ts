@@ -29,7 +29,7 @@ export type SubprocessDeps = {
   clock: Clock;
 };
 
-const output = { lineBytes: 8192, bytesPerSecond: 256 * 1024 } as const;
+const output = { lineBytes: 8192, bytesPerSecond: 256 * 1024, linesPerSecond: 1000 } as const;
 const writeStalledMs = 10_000;
 const lastWordsMs = 250; // how long what the child still had to say is waited for when it has ended
 
@@ -150,18 +150,18 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
   initialize();
 
   function initialize(): void {
-    peer.request('initialize', describeInitialize(launch, deps.callTimeoutMs), { timeoutMs: childMethods.initialize.timeoutMs }).then(
-      (answer) => {
-        const parsed = childMethods.initialize.result.safeParse(answer);
-        if (parsed.success && acceptedVersions.includes(parsed.data.protocol)) events.ready();
-        else events.violated('initialize-answer', `the answer to initialize must be {"protocol": ${protocolVersion}}`);
-      },
-      (error: unknown) => {
-        const { code, message } = asHostError(error);
-        // A runner that could not load its plugin ends by itself, with an exit code that says more; the deadline is the runtime's.
-        if (code !== 'plugin-crashed' && code !== 'deadline-exceeded') events.violated('initialize-refused', message);
-      },
-    );
+    // Before the next message is looked at: a plugin may ask in the same breath.
+    function onAnswer(answer: unknown): void {
+      const parsed = childMethods.initialize.result.safeParse(answer);
+      if (parsed.success && acceptedVersions.includes(parsed.data.protocol)) events.ready();
+      else events.violated('initialize-answer', `the answer to initialize must be {"protocol": ${protocolVersion}}`);
+    }
+    const options = { timeoutMs: childMethods.initialize.timeoutMs, vital: true, onAnswer };
+    peer.request('initialize', describeInitialize(launch, deps.callTimeoutMs), options).catch((error: unknown) => {
+      const { code, message } = asHostError(error);
+      // A runner that could not load its plugin ends by itself, with an exit code that says more; the deadline is the runtime's.
+      if (code !== 'plugin-crashed' && code !== 'deadline-exceeded') events.violated('initialize-refused', message);
+    });
   }
 
   return {
@@ -172,8 +172,8 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
     limitsNotEnforced: plan.limitsNotEnforced,
     invoke: (service, method, payload, { timeoutMs, ...rest }) =>
       peer.request('invoke', { service, method, payload, timeout_ms: timeoutMs }, { timeoutMs, ...rest }),
-    ping: () => peer.request('ping', {}, { timeoutMs: childMethods.ping.timeoutMs }),
-    shutdown: () => peer.request('shutdown', {}, { timeoutMs: childMethods.shutdown.timeoutMs }),
+    ping: () => peer.request('ping', {}, { timeoutMs: childMethods.ping.timeoutMs, vital: true }),
+    shutdown: () => peer.request('shutdown', {}, { timeoutMs: childMethods.shutdown.timeoutMs, vital: true }),
     terminate: contained.terminate,
     kill: contained.kill,
     counters: () => ({

@@ -37,6 +37,7 @@ export type RuntimeDeps = {
 export type Armed = { ok: true } | { ok: false; cause: string; message: string };
 
 const stoppingStates: readonly State[] = ['draining', 'terminating', 'killing'];
+const idleStates: readonly State[] = ['stopped', 'backoff', 'failed'];
 
 /** One plugin's process: holds the state, arms its deadline, runs effects. An effect reports back as a fact and never sets a state. */
 export function createRuntime(deps: RuntimeDeps) {
@@ -56,6 +57,8 @@ export function createRuntime(deps: RuntimeDeps) {
   let nextRetryAt: string | null = null;
   let stoppedAt: string | null = null;
   let updatedAt = timestamp(clock);
+  let closed = false; // the service stops: nothing is started any more
+  let endedGeneration: number | null = null;
   let starts = 0; // of spawn effects: one that was overtaken must not act
   const waiting = new Set<() => void>();
 
@@ -86,7 +89,8 @@ export function createRuntime(deps: RuntimeDeps) {
     const backoffMs =
       state === 'backoff' ? backoffDelayMs(recentCrashes(health.crashTimesMs, steadyMs()).length, deps.random()) : undefined;
     nextRetryAt = backoffMs === undefined ? null : new Date(clock.wallMs() + backoffMs).toISOString();
-    const delayMs = backoffMs ?? deadlinesMs[state];
+    // While there is no process yet, reading its bytes has limits of its own, and there is nothing to end.
+    const delayMs = backoffMs ?? (run ? deadlinesMs[state] : undefined);
     const of = generation;
     deadline = delayMs === undefined ? null : clock.timer(delayMs, () => handle('timeout', of));
   }
@@ -131,8 +135,8 @@ export function createRuntime(deps: RuntimeDeps) {
       run?.shutdown().then(drained, drained);
     },
     revokeGrant() {}, // the state itself is the grant: the broker asks it before every call
-    sendTerm: () => run?.terminate(),
-    sendKill: () => run?.kill(),
+    sendTerm: () => (run ? run.terminate() : overtakeSpawn()),
+    sendKill: () => (run ? run.kill() : overtakeSpawn()),
     clearCrashes() {
       health = { ...health, crashTimesMs: [], broken: false };
       persist();
@@ -152,11 +156,18 @@ export function createRuntime(deps: RuntimeDeps) {
     }
   }
 
+  /** Nothing runs yet, so nothing has to end: what is being read and started is given up, and a process that comes of it is killed. */
+  function overtakeSpawn(): void {
+    starts++;
+    ended(generation, { cause: 'stopped', code: null, signal: null, detail: 'stopped before it was started' });
+  }
+
   async function spawn(): Promise<void> {
     const mine = ++starts;
     run = null;
     record = beginRecord(clock);
-    let of = generation;
+    generation = null; // whatever an overtaken start still tells is of no generation any more
+    let of: number | null = null;
     try {
       const next = await deps.nextGeneration();
       if (mine !== starts) return;
@@ -164,8 +175,7 @@ export function createRuntime(deps: RuntimeDeps) {
       armDeadline();
       const launch = await deps.prepare(next);
       if (mine !== starts) return;
-      if (state !== 'starting') return ended(next, { cause: 'stopped', code: null, signal: null, detail: 'stopped before it was started' });
-      await startRun(launch, next);
+      await startRun(launch, next, mine);
     } catch (thrown) {
       const { code, message: detail } = asHostError(thrown);
       if (code === 'internal') log.error('plugin.start', { plugin: id, error: thrown instanceof Error ? thrown.stack : String(thrown) });
@@ -173,7 +183,7 @@ export function createRuntime(deps: RuntimeDeps) {
     }
   }
 
-  async function startRun(launch: Launch, of: number): Promise<void> {
+  async function startRun(launch: Launch, of: number, mine: number): Promise<void> {
     const dispatch = deps.createDispatch(launch, () => (of === generation ? askable[state] : 'none'));
     const noted: Dispatch = (method, params, context) => {
       record.lastHostCall = method.slice(0, 64);
@@ -191,19 +201,22 @@ export function createRuntime(deps: RuntimeDeps) {
       },
       exited: (exit) => ended(of, exit),
     });
-    if (of !== generation) return started.kill();
+    if (mine !== starts) return started.kill();
+    if (endedGeneration === of) return; // it has ended before we were told that it began
     run = started;
+    armDeadline();
     catchUp(started);
   }
 
   /** A stop may have come while the process was being started. */
   function catchUp(started: Run): void {
     if (state === 'terminating') started.terminate();
-    if (state === 'killing') started.kill();
+    else if (state !== 'starting' && state !== 'ready') started.kill();
   }
 
   function ended(of: number | null, exit: Exit): void {
-    if (of !== generation) return;
+    if (of !== generation || (of !== null && of === endedGeneration)) return;
+    endedGeneration = of;
     const stopping = stoppingStates.includes(state);
     const conclusion = concludeRun(record, exit, { generation: of ?? 0, stopping, wantedRunning, health, clock, nowMs: steadyMs() });
     health = conclusion.health;
@@ -217,6 +230,7 @@ export function createRuntime(deps: RuntimeDeps) {
   }
 
   function command(name: Command): void {
+    if (closed && name !== 'stop') return;
     wantedRunning = name !== 'stop';
     handle(name);
   }
@@ -235,14 +249,21 @@ export function createRuntime(deps: RuntimeDeps) {
   }
 
   async function arm(): Promise<Armed> {
-    if (state === 'ready') {
-      command('restart');
-      await reached('stopped', 'starting', 'backoff', 'failed');
-    } else command('start');
+    if (!idleStates.includes(state)) {
+      command('stop'); // what is under way was started with what was wanted before
+      await reached('stopped', 'failed');
+    }
+    command('start');
+    if (closed) return { ok: false, cause: 'stopped', message: 'the service is stopping' };
     const end = await reached('ready', 'backoff', 'failed', 'stopped');
     if (end === 'ready') return { ok: true };
     const [last] = health.exits;
     return { ok: false, cause: last?.cause ?? 'unknown', message: last ? describeExit(last) : 'it did not become ready' };
+  }
+
+  async function stop(): Promise<void> {
+    command('stop');
+    await reached('stopped', 'failed');
   }
 
   return {
@@ -250,9 +271,11 @@ export function createRuntime(deps: RuntimeDeps) {
     command,
     /** Starts it, or restarts it when it is armed, and waits until it is ready or has failed to be. */
     arm,
-    async stop(): Promise<void> {
-      command('stop');
-      await reached('stopped', 'failed');
+    stop,
+    /** Stops it, and lets nothing start it again. */
+    close(): Promise<void> {
+      closed = true;
+      return stop();
     },
     /** Ends it at once for a reason of ours, and for good: trust lost. */
     condemn(cause: Cause, detail: string): void {
@@ -270,7 +293,7 @@ export function createRuntime(deps: RuntimeDeps) {
       message = 'it failed for good before the service was restarted; reset it to try again';
     },
     async invoke(service: string, method: string, payload: unknown, options: InvokeOptions): Promise<unknown> {
-      if (state === 'ready' && run) return run.invoke(service, method, payload, options);
+      if (state === 'ready' && run) return run.invoke(service, method, payload, options).catch(rethrowForCaller(id));
       throw new HostError('unavailable', `${id} is ${publicStates[state]}, not armed`, { hint: `see why: lattice plugins why ${id}` });
     },
     state: (): State => state,
@@ -300,3 +323,13 @@ export function createRuntime(deps: RuntimeDeps) {
 }
 
 export type Runtime = ReturnType<typeof createRuntime>;
+
+/** A plugin's error goes to its caller with a word that says nothing about the caller's own rights, and with bounded details. */
+const rethrowForCaller =
+  (id: string) =>
+  (thrown: unknown): never => {
+    const { code, message, details } = asHostError(thrown);
+    const hint = typeof details.hint === 'string' ? { hint: details.hint.slice(0, 300).toWellFormed() } : {};
+    if (code === 'unauthenticated' || code === 'forbidden') throw new HostError('internal', `${id} answered ${code}: ${message}`, hint);
+    throw new HostError(code, message, hint);
+  };

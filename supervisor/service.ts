@@ -1,4 +1,4 @@
-import { chmod, lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError } from '../protocol/errors.ts';
 import { closeOpenDecisions } from './audit.ts';
@@ -197,7 +197,14 @@ async function prepareDataDir(dataDir: string, uid: number): Promise<void> {
     throw new HostError('invalid-params', 'the data directory is not a folder of the service’s user', {
       hint: 'chown it to that user, or choose another LATTICE_DATA_DIR',
     });
-  if ((found.mode & 0o077) !== 0) await chmod(dataDir, 0o700);
+  if ((found.mode & 0o077) === 0) return;
+  // Only a folder that is new or our own is closed to others: it might be /tmp.
+  const names = await readdir(dataDir);
+  if (names.length > 0 && !names.includes('lattice.db'))
+    throw new HostError('invalid-params', 'the data directory can be read by others and holds files that are not the service’s', {
+      hint: 'chmod 700 it if it is meant, or choose another LATTICE_DATA_DIR',
+    });
+  await chmod(dataDir, 0o700);
 }
 
 async function writeAddress(file: string, url: string): Promise<void> {

@@ -1,155 +1,29 @@
 import { HostError } from '../protocol/errors.ts';
-import { parseManifest } from '../protocol/manifest.ts';
-import type { AuditEntry } from './audit.ts';
-import { createBroker, type HostHandlers } from './broker.ts';
-import type { BundleStore, VerifiedBundle } from './bundle-store.ts';
+import type { VerifiedBundle } from './bundle-store.ts';
 import { checkCallScopes, findMethod } from './call-scopes.ts';
-import type { Clock } from './clock.ts';
 import { createKeyedQueue } from './keyed-queue.ts';
-import { createLaunch } from './launch-plugin.ts';
-import type { Log } from './log.ts';
 import { defaultInvokeTimeoutMs, manifestOf, type PluginEntry, statusOf, viewPlugin, viewPluginDetail } from './plugin-entry.ts';
 import { decideTransition, type Status } from './plugin-lifecycle.ts';
-import type { PluginLogs } from './plugin-logs.ts';
-import type { AcceptedBundle, PluginRecord, PluginStore } from './plugin-store.ts';
-import type { Actor, CallRequest, PluginView, RefusedBundle, Supervisor } from './plugin-view.ts';
-import type { Policy } from './policy.ts';
-import { createRateLimiter } from './rate-limiter.ts';
-import type { Runner } from './runner.ts';
-import { createRuntime } from './runtime.ts';
+import type { AcceptedBundle } from './plugin-store.ts';
+import { createPluginTable, type PluginTableDeps } from './plugin-table.ts';
+import type { Actor, CallRequest, PluginView, Supervisor } from './plugin-view.ts';
 
-export type SupervisorDeps = {
-  bundles: BundleStore;
-  store: PluginStore;
-  runner: Runner;
-  handlers: HostHandlers;
-  append(entry: AuditEntry): Promise<void>;
-  appendDenial(entry: AuditEntry, key: string): void;
-  policy: Policy;
-  logs: PluginLogs;
-  clock: Clock;
-  log: Log;
-  random(): number;
-};
+export type SupervisorDeps = PluginTableDeps;
 
-/** All plugins: what is on disk, what was accepted, what is wanted, what runs; and every change an operator may ask for, one at a time per plugin. */
+/** Every change that an operator may ask for, one at a time per plugin, and every look at what is so. */
 export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): Promise<void> } {
-  const { bundles, store, clock, log } = deps;
-  const entries = new Map<string, PluginEntry>();
+  const { store } = deps;
+  const table = createPluginTable(deps);
+  const { entries, find, findAccepted, adopt } = table;
   const queue = createKeyedQueue();
-  let refused: RefusedBundle[] = [];
+  let started = false;
   let stopping = false;
 
-  function find(id: string): PluginEntry {
-    const entry = entries.get(id);
-    if (!entry)
-      throw new HostError('not-found', `there is no plugin ${id.slice(0, 80)}`, { hint: 'list what there is: lattice plugins list' });
-    return entry;
-  }
-
-  function findAccepted(id: string): NonNullable<PluginEntry['accepted']> {
-    const { accepted } = find(id);
-    if (!accepted)
-      throw new HostError('invalid-transition', `${id} is not installed`, { hint: `install it first: lattice plugins install ${id}` });
-    return accepted;
-  }
-
-  /** Puts a record, with a runtime of its own, into the entry; an existing runtime stays, since a process may hang on it. */
-  function adopt(record: PluginRecord): NonNullable<PluginEntry['accepted']> {
-    const parsed = parseManifest(Buffer.from(record.manifest, 'utf8'));
-    if (!parsed.ok)
-      throw new HostError('storage-unavailable', `the record of ${record.id} holds a manifest that is not one`, {
-        rule: parsed.fault.code,
-      });
-    const entry = entries.get(record.id) ?? { id: record.id, bundle: null, accepted: null };
-    entries.set(record.id, entry);
-    if (entry.accepted) {
-      entry.accepted.record = record;
-      entry.accepted.manifest = parsed.manifest;
-      return entry.accepted;
-    }
-    const pluginLog = deps.logs.of(record.id);
-    const callers = new Map<string, number>();
-    const rates = {
-      read: createRateLimiter(deps.policy.rates.read, clock.monotonicMs),
-      effect: createRateLimiter(deps.policy.rates.effect, clock.monotonicMs),
-      fetch: createRateLimiter(deps.policy.rates.fetch, clock.monotonicMs),
-      notify: createRateLimiter(deps.policy.rates.notify, clock.monotonicMs),
-      log: createRateLimiter(deps.policy.rates.log, clock.monotonicMs),
-    };
-    const runtime = createRuntime({
-      id: record.id,
-      runner: deps.runner,
-      clock,
-      log,
-      random: deps.random,
-      health: record.health,
-      saveHealth: (health) => store.saveHealth(record.id, health),
-      nextGeneration: () => store.nextGeneration(record.id),
-      prepare: async (generation) => {
-        const { accepted } = find(record.id);
-        if (!accepted) throw new HostError('unavailable', `${record.id} is not installed`);
-        return createLaunch(await bundles.load(accepted.record.bundleSha256), generation, accepted.record.config, deps.policy.ceilings);
-      },
-      createDispatch: (launch, askable) =>
-        createBroker({
-          grant: launch.grant,
-          generation: launch.generation,
-          askable,
-          actor: () => [...callers.keys()].sort().slice(0, 4).join(',') || null,
-          handlers: deps.handlers,
-          rates,
-          append: deps.append,
-          appendDenial: deps.appendDenial,
-          clock,
-        }),
-      append: deps.append,
-      onOutput: (generation, source, text) => pluginLog.write(generation, source, source === 'supervisor' ? 'warn' : 'info', text),
+  const inTurn = <Result>(key: string, job: () => Promise<Result>): Promise<Result> =>
+    queue.run(key, async () => {
+      if (stopping) throw new HostError('unavailable', 'the service is stopping', { hint: 'ask again when it runs' });
+      return job();
     });
-    entry.accepted = { record, manifest: parsed.manifest, runtime, log: pluginLog, callers };
-    return entry.accepted;
-  }
-
-  /** Takes what a scan found: bundles by id, unless the id belongs to another publisher. */
-  function takeScan(scan: { verified: ReadonlyMap<string, VerifiedBundle>; refused: RefusedBundle[] }): void {
-    const conflicts: RefusedBundle[] = [];
-    for (const entry of entries.values()) entry.bundle = null;
-    for (const [id, bundle] of scan.verified) {
-      const entry = entries.get(id) ?? { id, bundle: null, accepted: null };
-      const owner = entry.accepted?.record.publisher;
-      if (owner !== undefined && owner !== bundle.manifest.publisher) {
-        conflicts.push({
-          folder: id,
-          code: 'publisher-conflict',
-          detail: `${id} belongs to publisher ${owner}; this bundle is signed by ${bundle.manifest.publisher}`,
-        });
-        continue;
-      }
-      entry.bundle = bundle;
-      entries.set(id, entry);
-    }
-    for (const [id, entry] of entries) if (!entry.bundle && !entry.accepted) entries.delete(id);
-    refused = [...scan.refused, ...conflicts];
-    for (const bundle of refused) log.warn('bundle.refused', { ...bundle });
-  }
-
-  async function rescan(): Promise<{ verified: number; refused: RefusedBundle[] }> {
-    await bundles.reloadPolicy();
-    const scan = await bundles.scan();
-    takeScan(scan);
-    for (const { accepted } of entries.values()) {
-      const fault = accepted ? bundles.judge(accepted.record.manifest, accepted.record.artifactSha256) : null;
-      if (accepted && fault) accepted.runtime.condemn('trust-lost', `${fault.code}: ${fault.detail}`);
-    }
-    await bundles.collect(
-      new Set(
-        [...entries.values()].flatMap(({ bundle, accepted }) =>
-          [bundle?.bundleSha256, accepted?.record.bundleSha256].filter((sha) => sha !== undefined),
-        ),
-      ),
-    );
-    return { verified: scan.verified.size, refused };
-  }
 
   function requireAvailable(entry: PluginEntry): VerifiedBundle {
     if (entry.bundle) return entry.bundle;
@@ -193,8 +67,12 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
 
   async function disable(entry: PluginEntry, actor: Actor): Promise<void> {
     const accepted = findAccepted(entry.id);
-    accepted.record = await store.setStatus(entry.id, 'disabled', { actor: actor.id });
-    await accepted.runtime.stop();
+    const stopped = accepted.runtime.stop(); // first: a store that cannot be written must not keep a plugin running
+    try {
+      accepted.record = await store.setStatus(entry.id, 'disabled', { actor: actor.id });
+    } finally {
+      await stopped;
+    }
   }
 
   async function setStatus(request: { id: string; status: Status; bundleSha256?: string }, actor: Actor): Promise<PluginView> {
@@ -222,14 +100,25 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     requireShown(request.bundleSha256, bundle.bundleSha256, request.id);
     if (bundle.bundleSha256 === accepted.record.bundleSha256) return viewPlugin(entry);
     const former = accepted.record;
-    adopt(await store.setBundle(request.id, asAccepted(bundle), actor.id));
+    table.kept.add(former.bundleSha256);
+    try {
+      return await exchange(entry, bundle, actor);
+    } finally {
+      table.kept.delete(former.bundleSha256);
+    }
+  }
+
+  async function exchange(entry: PluginEntry, bundle: VerifiedBundle, actor: Actor): Promise<PluginView> {
+    const accepted = findAccepted(entry.id);
+    const former = accepted.record;
+    adopt(await store.setBundle(entry.id, asAccepted(bundle), actor.id));
     if (accepted.record.status !== 'active') return viewPlugin(entry);
     const armed = await accepted.runtime.arm();
     if (armed.ok || stopping) return viewPlugin(entry);
-    adopt(await store.setBundle(request.id, former, actor.id));
+    adopt(await store.setBundle(entry.id, former, actor.id));
     await accepted.runtime.stop();
     await accepted.runtime.arm();
-    throw new HostError('unavailable', `the upgrade of ${request.id} could not be armed, so the former version is back: ${armed.message}`, {
+    throw new HostError('unavailable', `the upgrade of ${entry.id} could not be armed, so the former version is back: ${armed.message}`, {
       rule: armed.cause,
     });
   }
@@ -253,21 +142,22 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
 
   return {
     async start() {
-      for (const record of await store.all()) adopt(record);
-      await rescan();
+      await table.load();
+      await inTurn('(rescan)', table.rescan);
       for (const { accepted } of entries.values()) {
         if (accepted?.record.status !== 'active') continue;
         if (accepted.record.health.broken) accepted.runtime.markBroken();
         else accepted.runtime.command('start'); // a failure here never changes what is wanted
       }
+      started = true;
     },
     list: () => [...entries.values()].map(viewPlugin).sort((a, b) => (a.id < b.id ? -1 : 1)),
     show: (id) => viewPluginDetail(find(id)),
-    refused: () => refused,
-    setStatus: (request, actor) => queue.run(request.id, () => setStatus(request, actor)),
-    upgrade: (request, actor) => queue.run(request.id, () => upgrade(request, actor)),
+    refused: table.refused,
+    setStatus: (request, actor) => inTurn(request.id, () => setStatus(request, actor)),
+    upgrade: (request, actor) => inTurn(request.id, () => upgrade(request, actor)),
     reset: (id, actor) =>
-      queue.run(id, async () => {
+      inTurn(id, async () => {
         const accepted = findAccepted(id);
         if (accepted.record.status !== 'active')
           throw new HostError('invalid-transition', `${id} is ${accepted.record.status}; only an active plugin is reset`);
@@ -291,7 +181,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     },
     config: (id) => findAccepted(id).record.config,
     setConfig: (id, config, actor) =>
-      queue.run(id, async () => {
+      inTurn(id, async () => {
         const accepted = findAccepted(id);
         accepted.record = await store.setConfig(id, config, actor.id);
         if (accepted.record.status === 'active') {
@@ -304,9 +194,15 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
         return accepted.record.config;
       }),
     rescan: (actor) =>
-      queue.run('(rescan)', async () => {
-        await deps.append({ kind: 'api.change', actor: actor.id, method: 'rescan', summary: '{}' });
-        return rescan();
+      inTurn('(rescan)', async () => {
+        const found = await table.rescan();
+        await deps.append({
+          kind: 'api.change',
+          actor: actor.id,
+          method: 'rescan',
+          summary: JSON.stringify({ verified: found.verified, refused: found.refused.length }),
+        });
+        return found;
       }),
     logs: {
       read: async (id, options) => (await find(id).accepted?.log.read(options)) ?? { run: null, runs: [], lines: [], dropped_bytes: 0 },
@@ -318,15 +214,15 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
       );
       const count = (state: string) => active.filter((each) => each === state).length;
       return {
-        ready: !stopping,
-        reasons: stopping ? ['the service is stopping'] : [],
+        ready: started && !stopping,
+        reasons: stopping ? ['the service is stopping'] : started ? [] : ['the plugins are being scanned'],
         plugins: { active: active.length, armed: count('armed'), failed: count('failed') },
       };
     },
     async stop() {
       stopping = true;
       const all = [...entries.values()].flatMap(({ accepted }) => (accepted ? [accepted] : []));
-      await Promise.all(all.map(({ runtime }) => runtime.stop()));
+      await Promise.all(all.map(({ runtime }) => runtime.close()));
       await Promise.all(all.map(({ log: lines }) => lines.flush()));
     },
   };

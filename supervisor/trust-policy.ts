@@ -6,6 +6,12 @@ import { parseStrict } from '../protocol/strict-json.ts';
 import { parsePublisherKey } from './publisher-key.ts';
 
 export const trustSchemaV2 = 'lattice.plugin.trust.v2';
+const key = z
+  .string()
+  .refine(
+    (text) => Buffer.from(text, 'base64').length === 32 && Buffer.from(text, 'base64').toString('base64') === text,
+    'a key is 32 bytes in padded base64',
+  );
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
 const simple = z.strictObject({
@@ -22,9 +28,9 @@ const extended = z.strictObject({
       max_risk: z.enum(['read', 'write', 'host']).default('host'),
     }),
   ),
-  revoked_keys: z.array(z.string()).default([]),
+  revoked_keys: z.array(key).default([]),
   revoked_bundles: z.array(sha256).default([]),
-  index: z.strictObject({ keys: z.array(z.string()).min(1), threshold: z.int().min(1) }).optional(),
+  index: z.strictObject({ keys: z.array(key).min(1), threshold: z.int().min(1) }).optional(),
   allow_unsigned_host_risk: z.boolean().default(false),
 });
 

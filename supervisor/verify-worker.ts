@@ -53,7 +53,7 @@ function stage({ folder, staging, policy, nowMs }: StageJob): Staged {
     writeDurably(join(temporary, 'manifest.json'), manifest);
     chmodSync(temporary, 0o500);
     syncFolder(temporary);
-    renameSync(temporary, home);
+    renameUnlessThere(temporary, home);
     syncFolder(staging);
     return verdict;
   } finally {
@@ -61,6 +61,15 @@ function stage({ folder, staging, policy, nowMs }: StageJob): Staged {
       chmodSync(temporary, 0o700);
       rmSync(temporary, { recursive: true, force: true });
     }
+  }
+}
+
+/** Another thread may have staged the same bundle in this moment: its bytes are the same, so its copy is as good. */
+function renameUnlessThere(temporary: string, home: string): void {
+  try {
+    renameSync(temporary, home);
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { closeSync, constants, fchmodSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { trustSchemaV2 } from '../trust-policy.ts';
 import { readPrivateKey } from './pack-plugin.ts';
@@ -14,8 +14,9 @@ export function ensureDevelopmentKey(dataDir: string): { key: KeyObject; created
   const file = join(folder, 'publisher.key');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const { privateKey } = generateKeyPairSync('ed25519');
+  const draft = `${file}.${process.pid}.new`; // whole before it gets its name: a crash must not leave an empty key
   try {
-    const descriptor = openSync(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
+    const descriptor = openSync(draft, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
     try {
       fchmodSync(descriptor, 0o600);
       writeSync(descriptor, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
@@ -23,10 +24,13 @@ export function ensureDevelopmentKey(dataDir: string): { key: KeyObject; created
     } finally {
       closeSync(descriptor);
     }
+    linkSync(draft, file); // fails when there is one, or a link to somewhere
     return { key: privateKey, created: true };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     return { key: readPrivateKey(file), created: false };
+  } finally {
+    rmSync(draft, { force: true });
   }
 }
 

@@ -86,7 +86,17 @@ const isSame = (file: string, bytes: Buffer): boolean => existsSync(file) && rea
 
 /** Reads a publisher's private key (PKCS #8 PEM). */
 export function readPrivateKey(file: string): KeyObject {
-  const key = createPrivateKey(readFileSync(file));
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(readFileSync(file));
+  } catch (error) {
+    throw new HostError(
+      'invalid-params',
+      `${file} holds no private key that can be read`,
+      { hint: 'move it away; the next start makes another' },
+      { cause: error },
+    );
+  }
   if (key.asymmetricKeyType !== 'ed25519') throw new HostError('invalid-params', `${dirname(file)} holds a key that is not Ed25519`);
   return key;
 }

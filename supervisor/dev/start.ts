@@ -1,13 +1,11 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runService } from '../main.ts';
-import { developmentPolicy, ensureDevelopmentKey } from './development-key.ts';
-import { packPlugin, placeBundle } from './pack-plugin.ts';
+import { packExamples } from './example-plugins.ts';
 import { printWelcome } from './welcome.ts';
 
 const projectRoot = fileURLToPath(new URL('../../', import.meta.url));
-const sources = join(projectRoot, 'plugins');
 
 /**
  * `npm start`: the service as a developer wants it. What is not set in the environment gets a value that fits a checkout; only when neither
@@ -19,27 +17,14 @@ async function start(): Promise<void> {
   env.LATTICE_SANDBOX ||= 'auto';
   env.LATTICE_LOG_LEVEL ||= 'warn';
   if (process.getuid?.() === 0 && !env.LATTICE_RUN_AS) env.LATTICE_ALLOW_ROOT ||= '1';
-  if (!env.LATTICE_PLUGIN_DIR && !env.LATTICE_PLUGIN_TRUST) await packExamples(env.LATTICE_DATA_DIR, env);
-  await runService((service, config) => printWelcome(service, config, process.stdout));
-}
-
-async function packExamples(dataDir: string, env: NodeJS.ProcessEnv): Promise<void> {
-  process.umask(0o077);
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const { key, created } = ensureDevelopmentKey(dataDir);
-  if (created)
-    process.stdout.write('made a key on this machine to sign the example plugins with (dev/publisher.key in the data directory)\n');
-  env.LATTICE_PLUGIN_DIR = join(dataDir, 'plugins');
-  env.LATTICE_PLUGIN_TRUST = join(dataDir, 'dev', 'trust.json');
-  mkdirSync(env.LATTICE_PLUGIN_DIR, { recursive: true, mode: 0o700 });
-  writeFileSync(env.LATTICE_PLUGIN_TRUST, developmentPolicy(key), { mode: 0o600 });
-  for (const folder of readdirSync(sources)
-    .filter((name) => existsSync(join(sources, name, 'plugin.json')))
-    .sort()) {
-    const packed = await packPlugin(join(sources, folder), key);
-    if (placeBundle(packed, env.LATTICE_PLUGIN_DIR)) process.stdout.write(`packed and signed ${packed.id}\n`);
+  if (!env.LATTICE_PLUGIN_DIR && !env.LATTICE_PLUGIN_TRUST) {
+    process.umask(0o077);
+    mkdirSync(env.LATTICE_DATA_DIR, { recursive: true, mode: 0o700 });
+    const { pluginDir, trustFile } = await packExamples(env.LATTICE_DATA_DIR, (line) => process.stdout.write(`${line}\n`));
+    Object.assign(env, { LATTICE_PLUGIN_DIR: pluginDir, LATTICE_PLUGIN_TRUST: trustFile });
+    env.LATTICE_NOTIFY_CHANNELS ||= writeChannels(join(env.LATTICE_DATA_DIR, 'dev', 'channels.json'));
   }
-  env.LATTICE_NOTIFY_CHANNELS ||= writeChannels(join(dataDir, 'dev', 'channels.json'));
+  await runService((service, config) => printWelcome(service, config, process.stdout));
 }
 
 /** A channel to try notifications with: they appear in the service's own log. */

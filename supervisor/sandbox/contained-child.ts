@@ -20,15 +20,25 @@ export function createContainedChild(child: SpawnedChild, uid: number | null) {
   let ended = false;
   let killing = false;
 
+  /** The namespace's init while it is our monitor's child: bwrap told only a pid, which after its end may be anybody's. */
+  function findInit(): ProcessId | null {
+    const init = ended || outer === null ? undefined : findPluginProcess(outer.pid);
+    return init && init.pid === child.status?.childPid ? init : null;
+  }
+
   function findInner(): ProcessId | null {
     if (child.status === null) return outer;
-    if (inner === null && child.status.childPid !== null) inner = findPluginProcess(child.status.childPid) ?? null;
+    const init = inner === null ? findInit() : null;
+    if (init) inner = findPluginProcess(init.pid) ?? null;
     return inner;
   }
 
   const signal = (target: ProcessId | null, name: NodeJS.Signals): boolean => target !== null && signalProcess(target, name);
 
-  /** The group, and as root all that runs under the child's own uid: a member that left the group is still found. */
+  /**
+   * The group, and as root all that runs under the child's own uid: a member that left the group is still found. Never later than at the
+   * exit: then the group's number and the uid may be another child's.
+   */
   function sweep(): void {
     if (outer && (!ended || child.status === null)) killGroup(outer.pid);
     if (uid === null) return;
@@ -39,12 +49,12 @@ export function createContainedChild(child: SpawnedChild, uid: number | null) {
     pid: (): number | null => findInner()?.pid ?? null,
     terminate(): void {
       child.stdin.end();
-      signal(findInner() ?? outer, 'SIGTERM');
+      if (!ended) signal(findInner() ?? outer, 'SIGTERM');
     },
     /** Kills the namespace's init, and with it all inside; the monitor then ends by itself, having reaped it. A second call spares nothing. */
     kill(): void {
-      const init = child.status?.childPid;
-      const killed = !killing && init ? signal(identifyProcess(init) ?? null, 'SIGKILL') : false;
+      if (ended) return;
+      const killed = !killing && signal(findInit(), 'SIGKILL');
       killing = true;
       if (!killed) signal(outer, 'SIGKILL');
       if (child.status === null) sweep();

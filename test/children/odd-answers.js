@@ -12,7 +12,6 @@ export default {
       huge: () => 'x'.repeat(2 * 1024 * 1024),
       bigint: () => ({ n: 1n }),
       cycle: () => cycle,
-      unsaid: () => ({ toJSON: () => undefined }),
       fn: () => () => 1,
       nan: () => ({ n: Number.NaN }),
       throwNull: () => {

@@ -6,21 +6,7 @@ import { createHome, startService } from '../support/start-service.ts';
 const home = createHome(t);
 const id = 'test.odd';
 const method = (name: string, timeout = 30_000) => ({ name, effect: 'read', scopes: ['plugin:call'], timeout_ms: timeout });
-const names = [
-  'nothing',
-  'text',
-  'late',
-  'huge',
-  'bigint',
-  'cycle',
-  'unsaid',
-  'fn',
-  'nan',
-  'throwNull',
-  'throwWord',
-  'throwForeign',
-  'throwHuge',
-];
+const names = ['nothing', 'text', 'late', 'huge', 'bigint', 'cycle', 'fn', 'nan', 'throwNull', 'throwWord', 'throwForeign', 'throwHuge'];
 const methods = [...names, 'throwTrap', 'print', 'forget'].map((name) => method(name));
 home.place({ id, source: readChild('odd-answers.js'), more: { services: [{ name: 'odd', methods: [...methods, method('never', 50)] }] } });
 const service = await startService(home);
@@ -36,13 +22,11 @@ const answers: Record<string, unknown> = {
   huge: { status: 413, body: { code: 'payload-too-large' } },
   bigint: { status: 500, body: { code: 'internal' } },
   cycle: { status: 500, body: { code: 'internal' } },
-  unsaid: { status: 500, body: { code: 'internal' } },
   fn: { status: 500, body: { code: 'internal' } },
   nan: { status: 200, body: { n: null } },
   throwNull: { status: 500, body: { code: 'internal' } },
   throwWord: { status: 404, body: { code: 'not-found', detail: 'not your colour' } },
   throwForeign: { status: 500, body: { code: 'internal' } },
-  throwHuge: { status: 500, body: { code: 'internal' } },
   throwTrap: { status: 500, body: { code: 'internal' } },
   never: { status: 504, body: { code: 'deadline-exceeded' } },
 };
@@ -78,4 +62,12 @@ t.test('given a rejection that nobody caught, when the plugin ends by it, then w
   const [exit] = (await service.why(id)).exits;
   t.match(exit, { cause: 'exit-code', code: 1 });
   t.match(exit?.stderr_tail.join('\n'), /nobody caught this/);
+});
+
+t.test('given an error of three megabytes, when it is thrown, then the caller and the log get what fits', async (t) => {
+  const answer = await call(id, 'odd', 'throwHuge');
+
+  t.match(answer, { status: 500, body: { code: 'internal' } });
+  t.ok(JSON.stringify(answer).length < 16 * 1024);
+  t.match(await runtime(id), { state: 'armed' });
 });

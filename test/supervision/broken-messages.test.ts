@@ -4,7 +4,11 @@ import { openWorkshop } from '../support/real-runtime.ts';
 
 const workshop = await openWorkshop();
 const artifact = readFault('raw.js');
-const codeOf = (call: Promise<unknown>): Promise<unknown> => call.then(() => 'answered', (error) => error.code);
+const codeOf = (call: Promise<unknown>): Promise<unknown> =>
+  call.then(
+    () => 'answered',
+    (error) => error.code,
+  );
 const ask = (id: string) => `{"jsonrpc":"2.0","id":${id},"method":"kv.put","params":{"key":"a","value":"b"}}\n`;
 const answer = (id: string, result: string) => `{"jsonrpc":"2.0","id":${id},"result":${result}}\n`;
 const bytes = (...parts: (string | number[])[]) => Buffer.concat(parts.map((part) => Buffer.from(part as string)));
@@ -33,15 +37,21 @@ const rows: Record<string, { raw: Buffer; rule: string; calls?: number }> = {
   'an id of 65 characters': { raw: bytes(ask(`"${'i'.repeat(65)}"`)), rule: 'invalid-id' },
   '1e400': { raw: bytes(answer('1', '1e400')), rule: 'number-out-of-range' },
   '1e400 as id': { raw: bytes(ask('1e400')), rule: 'number-out-of-range' },
-  'NaN': { raw: bytes(answer('1', 'NaN')), rule: 'invalid-json' },
+  NaN: { raw: bytes(answer('1', 'NaN')), rule: 'invalid-json' },
   'depth 200 000': { raw: bytes('['.repeat(200_000), ']'.repeat(200_000), '\n'), rule: 'too-deep' },
   'depth 200 000 in an answer': { raw: bytes(answer('1', `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`)), rule: 'too-deep' },
-  '__proto__ in params': { raw: bytes('{"jsonrpc":"2.0","id":9,"method":"kv.put","params":{"__proto__":{"key":"a"}}}\n'), rule: 'forbidden-key' },
+  '__proto__ in params': {
+    raw: bytes('{"jsonrpc":"2.0","id":9,"method":"kv.put","params":{"__proto__":{"key":"a"}}}\n'),
+    rule: 'forbidden-key',
+  },
   '__proto__ by escapes': { raw: bytes(answer('1', '{"\\u005f_proto__":{}}')), rule: 'forbidden-key' },
   'a key twice': { raw: bytes('{"jsonrpc":"2.0","id":9,"method":"kv.get","method":"kv.put","params":{}}\n'), rule: 'duplicate-key' },
   'a batch': { raw: bytes(`[${ask('9').trim()},${ask('10').trim()}]\n`), rule: 'batch' },
   'an empty batch': { raw: bytes('[]\n'), rule: 'batch' },
-  'a request as a notification': { raw: bytes('{"jsonrpc":"2.0","method":"kv.put","params":{"key":"a","value":"b"}}\n'), rule: 'request-without-id' },
+  'a request as a notification': {
+    raw: bytes('{"jsonrpc":"2.0","method":"kv.put","params":{"key":"a","value":"b"}}\n'),
+    rule: 'request-without-id',
+  },
   'an answer with error and result': { raw: bytes('{"jsonrpc":"2.0","id":1,"result":1,"error":{}}\n'), rule: 'invalid-response' },
   'another version': { raw: bytes('{"jsonrpc":"1.0","id":9,"method":"kv.get"}\n'), rule: 'not-json-rpc' },
   'text as params': { raw: bytes('{"jsonrpc":"2.0","id":9,"method":"kv.get","params":"key"}\n'), rule: 'invalid-params-shape' },
@@ -77,7 +87,10 @@ t.test('given strange ids that are allowed, when a child asks with them, then ea
 
   // The runner of the child never issued these ids: it takes the answers for a fault of the supervisor's, and ends.
   await real.reached('backoff', 0);
-  t.same(real.decisions().map(({ method, verdict }) => `${method} ${verdict}`), ids.map(() => 'kv.put allow'));
+  t.same(
+    real.decisions().map(({ method, verdict }) => `${method} ${verdict}`),
+    ids.map(() => 'kv.put allow'),
+  );
   t.equal(new Set(real.decisions().map(({ requestId }) => requestId)).size, ids.length);
 });
 
@@ -109,7 +122,10 @@ t.test('given a child that shuts down, when it asks, then only its own store and
     ],
   );
   t.same(
-    real.outputs.filter(({ source }) => source === 'stderr').map(({ text }) => text).sort(),
+    real.outputs
+      .filter(({ source }) => source === 'stderr')
+      .map(({ text }) => text)
+      .sort(),
     [
       'audit.query invalid-transition draining',
       'http.fetch invalid-transition draining',
@@ -123,11 +139,15 @@ t.test('given a child that shuts down, when it asks, then only its own store and
   t.match(real.lastExit(), { cause: 'stopped' });
 });
 
-for (const [code, cause] of [[0, 'protocol-violation'], [3, 'protocol-violation'], [78, 'configuration']] as const)
+for (const [code, cause] of [
+  [0, 'protocol-violation'],
+  [3, 'protocol-violation'],
+  [78, 'configuration'],
+] as const)
   t.test(`given half a line, when the child leaves with code ${code}, then the cause is ${cause}`, async (t) => {
     const real = workshop.open(t, { artifact });
     await real.runtime.arm();
-    const call = codeOf(real.invoke('leave', { base64: Buffer.from('{"jsonrpc":"2.0"').toString('base64'), code }));
+    const call = codeOf(real.invoke('leave', { length: 100, code }));
     await real.until(() => ['backoff', 'failed'].includes(real.entered.at(-1) ?? ''));
 
     t.equal(await call, 'plugin-crashed');

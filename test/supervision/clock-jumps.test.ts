@@ -36,22 +36,25 @@ for (const [name, jumpMs] of Object.entries(jumps)) {
     t.same(real.entered, ['starting', 'ready']);
   });
 
-  t.test(`given four crashes, when the clock is set ${name}, then the fifth is still the fifth, and ten minutes of health forgive`, async (t) => {
-    const clock = createFakeClock();
-    const real = workshop.open(t, { artifact, clock });
-    for (let crashes = 0; crashes < 4; crashes++) await crash(real);
-    t.equal(real.runtime.view().restarts, 4);
+  t.test(
+    `given four crashes, when the clock is set ${name}, then the fifth is still the fifth, and ten minutes of health forgive`,
+    async (t) => {
+      const clock = createFakeClock();
+      const real = workshop.open(t, { artifact, clock });
+      for (let crashes = 0; crashes < 4; crashes++) await crash(real);
+      t.equal(real.runtime.view().restarts, 4);
 
-    clock.setWall(clock.wallMs() + jumpMs);
+      clock.setWall(clock.wallMs() + jumpMs);
 
-    t.equal(real.runtime.view().restarts, 4, 'none is forgotten');
-    await crash(real, 'failed');
-    t.equal(real.saved.at(-1)?.broken, true);
-    clock.setWall(clock.wallMs() - jumpMs);
-    await clock.advance(1_000_000);
-    t.match(real.runtime.view(), { state: 'failed', next_retry_at: null }, 'time alone does not close the breaker');
-    t.same(real.started.length, 5);
-  });
+      t.equal(real.runtime.view().restarts, 4, 'none is forgotten');
+      await crash(real, 'failed');
+      t.equal(real.saved.at(-1)?.broken, true);
+      clock.setWall(clock.wallMs() - jumpMs);
+      await clock.advance(1_000_000);
+      t.match(real.runtime.view(), { state: 'failed', next_retry_at: null }, 'time alone does not close the breaker');
+      t.same(real.started.length, 5);
+    },
+  );
 
   t.test(`given a child that waits for its restart, when the clock is set ${name}, then it waits as long as before`, async (t) => {
     const clock = createFakeClock();

@@ -11,7 +11,11 @@ const open = (t: Parameters<typeof workshop.open>[0], config: Record<string, str
   const clock = createFakeClock();
   return { clock, real: workshop.open(t, { artifact, clock, launch: { config } }) };
 };
-const codeOf = (call: Promise<unknown>): Promise<unknown> => call.then(() => 'answered', (error) => error.code);
+const codeOf = (call: Promise<unknown>): Promise<unknown> =>
+  call.then(
+    () => 'answered',
+    (error) => error.code,
+  );
 
 /** Each way to be hung: what the child is told to do, with the calls that it leaves unanswered. */
 const ways: Record<string, { begin(real: RealRuntime): Promise<Promise<unknown>[]> }> = {
@@ -54,7 +58,10 @@ for (const [name, { begin }] of Object.entries(ways))
     await clock.advance(2_000);
     await real.reached('backoff', 0);
 
-    t.same(await Promise.all(pending), pending.map(() => 'plugin-crashed'));
+    t.same(
+      await Promise.all(pending),
+      pending.map(() => 'plugin-crashed'),
+    );
     t.match(real.lastExit(), { cause: 'hung', signal: 'SIGKILL', code: null, detail: 'no answer to ping' });
     t.same(real.entered, ['starting', 'ready', 'terminating', 'killing', 'backoff']);
     t.match(real.runtime.view(), { state: 'restarting', pid: null, restarts: 1 });

@@ -7,44 +7,50 @@ const workshop = await openWorkshop();
 const native = compileNative();
 const hint = /print to stderr instead/;
 
-t.test('given a JS plugin, when it uses console.log and process.stdout, then its log has the lines and the protocol sees none', async (t) => {
-  const real = workshop.open(t, { artifact: readBomb('prints.js'), clock: createFakeClock() });
-  await real.runtime.arm();
+t.test(
+  'given a JS plugin, when it uses console.log and process.stdout, then its log has the lines and the protocol sees none',
+  async (t) => {
+    const real = workshop.open(t, { artifact: readBomb('prints.js'), clock: createFakeClock() });
+    await real.runtime.arm();
 
-  t.equal(await real.invoke('log', 150), 150);
-  t.equal(await real.invoke('write', 150), 150);
-  await real.heard('logged 150');
-  await real.heard('written 150');
+    t.equal(await real.invoke('log', 150), 150);
+    t.equal(await real.invoke('write', 150), 150);
+    await real.heard('logged 150');
+    await real.heard('written 150');
 
-  t.same([...new Set(real.outputs.map(({ source }) => source))], ['stderr']);
-  t.match(real.runtime.why().counters, { stray_lines: 0 });
-  t.equal(await real.invoke('echo', 'well'), 'well');
-});
+    t.same([...new Set(real.outputs.map(({ source }) => source))], ['stderr']);
+    t.match(real.runtime.why().counters, { stray_lines: 0 });
+    t.equal(await real.invoke('echo', 'well'), 'well');
+  },
+);
 
-t.test('given a JS plugin that writes to descriptor 1, when 99 lines are strays, then each is logged with a hint; the next is its end', async (t) => {
-  const clock = createFakeClock();
-  const real = workshop.open(t, { artifact: readBomb('prints.js'), clock });
-  await real.runtime.arm();
-  t.equal(await real.invoke('stray', 99), 99);
-  const strays = real.outputs.filter(({ source }) => source === 'stray');
-  t.equal(strays.length, 99);
-  t.match(strays[98], { generation: 1, text: /^stray 99 / });
-  for (const { text } of strays) if (!hint.test(text)) t.fail(`no hint in: ${text}`);
-  t.match(real.runtime.view(), { state: 'armed', generation: 1 });
+t.test(
+  'given a JS plugin that writes to descriptor 1, when 99 lines are strays, then each is logged with a hint; the next is its end',
+  async (t) => {
+    const clock = createFakeClock();
+    const real = workshop.open(t, { artifact: readBomb('prints.js'), clock });
+    await real.runtime.arm();
+    t.equal(await real.invoke('stray', 99), 99);
+    const strays = real.outputs.filter(({ source }) => source === 'stray');
+    t.equal(strays.length, 99);
+    t.match(strays[98], { generation: 1, text: /^stray 99 / });
+    for (const { text } of strays) if (!hint.test(text)) t.fail(`no hint in: ${text}`);
+    t.match(real.runtime.view(), { state: 'armed', generation: 1 });
 
-  const fatal = real.invoke('stray', 1);
-  await t.rejects(fatal, { code: 'plugin-crashed' });
-  await real.reached('backoff', 0);
+    const fatal = real.invoke('stray', 1);
+    await t.rejects(fatal, { code: 'plugin-crashed' });
+    await real.reached('backoff', 0);
 
-  t.match(real.lastExit(), { cause: 'protocol-violation', signal: 'SIGKILL', detail: /^stray-output: 100 lines/ });
-  t.match(real.runtime.view(), { state: 'restarting', pid: null, message: /protocol-violation/ });
+    t.match(real.lastExit(), { cause: 'protocol-violation', signal: 'SIGKILL', detail: /^stray-output: 100 lines/ });
+    t.match(real.runtime.view(), { state: 'restarting', pid: null, message: /protocol-violation/ });
 
-  // Each generation begins with none.
-  await clock.advance(1_200);
-  await real.until(() => real.runtime.state() === 'ready');
-  t.equal(await real.invoke('stray', 99), 99);
-  t.match(real.runtime.view(), { state: 'armed', generation: 2 });
-});
+    // Each generation begins with none.
+    await clock.advance(1_200);
+    await real.until(() => real.runtime.state() === 'ready');
+    t.equal(await real.invoke('stray', 99), 99);
+    t.match(real.runtime.view(), { state: 'armed', generation: 2 });
+  },
+);
 
 t.test('given a stray print without an end of line, when an answer follows on the same line, then that call alone is lost', async (t) => {
   const real = workshop.open(t, { artifact: readBomb('prints.js'), clock: createFakeClock() });
@@ -60,7 +66,8 @@ t.test('given a stray print without an end of line, when an answer follows on th
   t.equal(await real.invoke('echo', 'well'), 'well');
 });
 
-const skip = native === null ? 'there is no C compiler with a static libc' : workshop.level === 'isolated' ? false : 'native code needs bwrap';
+const skip =
+  native === null ? 'there is no C compiler with a static libc' : workshop.level === 'isolated' ? false : 'native code needs bwrap';
 t.test('given a native plugin, when it prints to stdout, then it is logged with a hint and fatal at the hundredth', { skip }, async (t) => {
   const real = workshop.open(t, { artifact: native ?? '', clock: createFakeClock() });
   await real.runtime.arm();

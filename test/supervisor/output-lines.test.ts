@@ -7,7 +7,13 @@ function open(bytesPerSecond = 1_000_000) {
   return {
     lines,
     time,
-    output: createOutputLines({ lineBytes: 20, bytesPerSecond, monotonicMs: () => time.ms, onLine: (text) => lines.push(text) }),
+    output: createOutputLines({
+      lineBytes: 20,
+      bytesPerSecond,
+      linesPerSecond: 50,
+      monotonicMs: () => time.ms,
+      onLine: (text) => lines.push(text),
+    }),
   };
 }
 
@@ -43,4 +49,11 @@ t.test('given bytes that are not UTF-8, when they are printed, then they are sho
   const { lines, output } = open();
   output.push(Buffer.from([0x61, 0xff, 0x62, 0x0a]));
   t.same(lines, ['a\ufffdb']);
+});
+
+t.test('given a flood of line feeds, when there are more than a second may have, then the rest is dropped and counted', async (t) => {
+  const { lines, output } = open();
+  output.push(Buffer.alloc(10_000, 10));
+  t.equal(lines.length, 50);
+  t.equal(output.droppedBytes(), 9950);
 });

@@ -15,7 +15,13 @@ export type Stage = {
   /** The held `kv.put` of this round: resolves when its handler runs; the handler answers when it is let go. */
   held: { running: Promise<AbortSignal>; release(): void };
 };
-export type Outcome = { state: string; cause: string | undefined; signal: string | null | undefined; settled: string[]; decisions: string[] };
+export type Outcome = {
+  state: string;
+  cause: string | undefined;
+  signal: string | null | undefined;
+  settled: string[];
+  decisions: string[];
+};
 export type KillStep = {
   hold?: string; // where the plugin itself stops
   /** Brings the child to the step, and returns the calls that are pending there. */
@@ -158,7 +164,12 @@ export const killSteps: Record<string, KillStep> = {
 };
 
 /** Kills one plugin at the step, so many times, and tells what came of each time. */
-export async function* killAt(workshop: Workshop, t: Parameters<Workshop['open']>[0], step: KillStep, rounds: number): AsyncGenerator<Outcome> {
+export async function* killAt(
+  workshop: Workshop,
+  t: Parameters<Workshop['open']>[0],
+  step: KillStep,
+  rounds: number,
+): AsyncGenerator<Outcome> {
   const clock = createFakeClock();
   let stage: Stage | null = null;
   let running = Promise.withResolvers<AbortSignal>();
@@ -177,14 +188,22 @@ export async function* killAt(workshop: Workshop, t: Parameters<Workshop['open']
     released = Promise.withResolvers();
     stage = { real, clock, round, held: { running: running.promise, release: released.resolve } };
     const [mark, rows] = [real.entered.length, real.decisions().length];
-    const pending = (await step.drive(stage)).map((call) => call.then(() => 'answered', (error) => asHostError(error).code));
+    const pending = (await step.drive(stage)).map((call) =>
+      call.then(
+        () => 'answered',
+        (error) => asHostError(error).code,
+      ),
+    );
     process.kill(real.pid(), 'SIGKILL');
     await real.until(() => real.entered.slice(mark).some((state) => ['backoff', 'stopped', 'failed'].includes(state)));
     const settled = await Promise.all(pending);
     await step.after?.(stage);
     released.resolve();
     const exit = real.lastExit();
-    const decisions = real.decisions().slice(rows).map(({ method, verdict }) => `${method} ${verdict}`);
+    const decisions = real
+      .decisions()
+      .slice(rows)
+      .map(({ method, verdict }) => `${method} ${verdict}`);
     yield { state: real.runtime.state(), cause: exit?.cause, signal: exit?.signal, settled, decisions };
     // The crashes of the test itself must not use up the budget.
     if (real.runtime.state() === 'backoff') real.runtime.command('stop');
@@ -193,3 +212,75 @@ export async function* killAt(workshop: Workshop, t: Parameters<Workshop['open']
 }
 
 const forgetCrashes = (_real: RealRuntime, clock: FakeClock): Promise<void> => clock.advance(11 * 60_000);
+
+/** Numbers that look random and are the same for the same seed (mulberry32), in [0, 1). */
+export function createRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let x = Math.imul(state ^ (state >>> 15), 1 | state);
+    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
+    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+export type LoadOutcome = {
+  answered: number;
+  crashed: number;
+  other: string[];
+  unrecorded: string[];
+  repeated: string[];
+  strayed: string[];
+};
+
+/** Kills a child that 20 callers keep busy with host calls, at the ask that the seed picks. */
+export async function* killUnderLoad(
+  workshop: Workshop,
+  t: Parameters<Workshop['open']>[0],
+  rounds: number,
+  seed: number,
+): AsyncGenerator<LoadOutcome> {
+  const random = createRandom(seed);
+  const clock = createFakeClock();
+  let asksLeft = 0;
+  const rows = new Map<string, number[]>(); // key -> the generations that asked for it
+  const real = workshop.open(t, {
+    artifact: readFault('steps.js'),
+    clock,
+    handlers: {
+      async 'kv.put'({ key }, { entry, generation }) {
+        await real.append(entry);
+        rows.set(key, [...(rows.get(key) ?? []), generation]);
+        if (--asksLeft === 0) process.kill(real.pid(), 'SIGKILL'); // this ask is recorded, and nobody is left to be told
+        return { revision: 1 };
+      },
+    },
+  });
+  for (let round = 1; round <= rounds; round++) {
+    await real.runtime.arm();
+    const mark = real.entered.length;
+    const outcome: LoadOutcome = { answered: 0, crashed: 0, other: [], unrecorded: [], repeated: [], strayed: [] };
+    asksLeft = 1 + Math.floor(random() * 200);
+    const callers = Array.from({ length: 20 }, async (_, caller) => {
+      for (let n = 0; asksLeft > 0; n++) {
+        const key = `${round}.${caller}.${n}`;
+        const code = await real.invoke('put', { key, value: 'x' }).then(
+          () => null,
+          (error) => asHostError(error).code,
+        );
+        if (code === 'plugin-crashed') outcome.crashed++;
+        else if (code !== null) outcome.other.push(code);
+        else if (++outcome.answered && rows.get(key)?.length !== 1) outcome.unrecorded.push(key);
+      }
+    });
+    await Promise.all(callers);
+    await real.until(() => real.entered.slice(mark).includes('backoff'));
+    for (const [key, generations] of rows) {
+      if (generations.length > 1) outcome.repeated.push(key);
+      if (Number(key.split('.')[0]) !== generations[0]) outcome.strayed.push(key);
+    }
+    yield outcome;
+    real.runtime.command('stop');
+    await clock.advance(11 * 60_000);
+  }
+}

@@ -26,7 +26,7 @@ export function linkPeers({ parent, child, clock = createRealClock(), stalledAft
   };
   return {
     parent: createPeer({ ...shared, input: toParent, output: toChild, handle: parent, stalledAfterMs }),
-    child: createPeer({ ...shared, input: toChild, output: toParent, handle: child }),
+    child: createPeer({ ...shared, input: toChild, output: toParent, handle: child, child: true }),
     toParent,
     toChild,
     violations,

@@ -24,7 +24,8 @@ export type RealOptions = {
   artifact: string | Buffer; // JS text, or the bytes of a static executable
   launch?: Partial<Launch>;
   handlers?: Partial<HostHandlers>;
-  clock?: Clock; // the runtime's alone: its deadlines, pings and backoff; the child is always in real time
+  clock?: Clock; // the runtime's alone: its deadlines, pings and backoff
+  runnerClock?: Clock; // of the deadlines of single calls; real unless a test is about one
   health?: Partial<Health>;
 };
 type Output = { generation: number; source: string; text: string };
@@ -34,22 +35,23 @@ export async function openWorkshop(forced?: Level) {
   const tools = await findTools(describeOwnNode());
   const isRoot = process.getuid?.() === 0;
   const level: Level = forced ?? (whyNot(isRoot ? 'root' : 'plain user', 'bwrap') === false ? 'isolated' : 'restricted');
-  const runner = createSubprocessRunner({
-    tools,
-    runnerBundle: await loadRunnerBundle(),
-    uids: isRoot ? createUidPool() : null,
-    createLeaf: null,
-    sandbox: () => ({ level, minimum: level, layers: [] }),
-    chooseLevel: async () => ({ level, disableUserns: true }),
-    callTimeoutMs: 30_000,
-    clock: createRealClock(),
-  });
+  const [runnerBundle, uids] = [await loadRunnerBundle(), isRoot ? createUidPool() : null];
+  const createRunner = (clock: Clock): Runner =>
+    createSubprocessRunner({
+      tools,
+      runnerBundle,
+      uids,
+      createLeaf: null,
+      sandbox: () => ({ level, minimum: level, layers: [] }),
+      chooseLevel: async () => ({ level, disableUserns: true }),
+      callTimeoutMs: 30_000,
+      clock,
+    });
   return {
     level,
-    runner,
     /** A runtime on the real runner, gone with its children when the test ends. */
     open(t: Pick<Test, 'teardown'>, options: RealOptions) {
-      const real = openRuntime(runner, options);
+      const real = openRuntime(createRunner(options.runnerClock ?? createRealClock()), options);
       t.teardown(real.close);
       return real;
     },

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -13,6 +13,10 @@ const entries = {
   serve: [fileURLToPath(new URL('../../supervisor/cli/lattice.js', import.meta.url)), 'serve'],
   start: [fileURLToPath(new URL('../../supervisor/dev/start.ts', import.meta.url))],
 } as const;
+
+/** A test that is ended from outside has no teardown: then the kernel ends the service, where the program that asks for that is installed. */
+const setpriv = '/usr/bin/setpriv';
+const dieWithUs = existsSync(setpriv) ? [setpriv, '--pdeathsig', 'KILL', '--'] : [];
 
 export type LogEvent = Record<string, unknown> & { event: string };
 export type Answer = { status: number; body: Record<string, unknown> };
@@ -73,7 +77,8 @@ export async function startService(home: Home, options: { entry?: keyof typeof e
   };
   // A test runner adds to the environment of what a test spawns: only this may be there.
   const only = ['-i', ...Object.entries(settings).flatMap(([name, value]) => (value === '' ? [] : [`${name}=${value}`]))];
-  const child = spawn('/usr/bin/env', [...only, process.execPath, ...entries[entry]], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [file = '', ...args] = [...dieWithUs, '/usr/bin/env', ...only, process.execPath, ...entries[entry]];
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   home.running.add(child);
   const events = collectEvents(child);
   const exited = new Promise<{ code: number | null; signal: string | null }>((resolve) =>

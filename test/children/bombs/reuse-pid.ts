@@ -2,16 +2,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
-import { createContainedChild } from '../../../supervisor/sandbox/contained-child.ts';
+import { type ContainedChild, createContainedChild } from '../../../supervisor/sandbox/contained-child.ts';
 import type { SpawnedChild } from '../../../supervisor/sandbox/spawn-plan.ts';
-import { identifyProcess } from '../../../supervisor/sandbox/status.ts';
 
 /**
  * Runs in a pid namespace of its own, where the next pid can be chosen: gives pids of a contained child that ended to bystanders, and says
  * which of them are still alive when the child was ended by every means.
  */
 const start = (): ChildProcess => spawn('/bin/cat', { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
-const isAlive = (pid: number): boolean => identifyProcess(pid) !== undefined;
+const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null;
 
 /** A process under a pid that was another's. */
 async function startAs(pid: number): Promise<ChildProcess> {
@@ -34,49 +33,49 @@ const wrap = (process: ChildProcess, status: SpawnedChild['status']): SpawnedChi
 
 async function end(child: ChildProcess): Promise<number> {
   child.kill('SIGKILL');
-  await once(child, 'exit');
+  if (!hasEnded(child)) await once(child, 'exit');
   return child.pid ?? 0;
 }
 
-const said: Record<string, boolean> = {};
-const bystanders: ChildProcess[] = [];
+const bystanders: { name: string; process: ChildProcess }[] = [];
 
 // The child itself ended, and its pid is a stranger's, who leads a group of that number.
 for (const status of [null, { childPid: null, exitCode: 0 }]) {
   const child = start();
   const contained = createContainedChild(wrap(child, status), null);
   contained.onExit(() => {});
-  const bystander = await startAs(await end(child));
-  bystanders.push(bystander);
-  contained.terminate();
-  contained.kill();
-  contained.kill();
-  said[`outer, ${status === null ? 'bare' : 'caged'}`] = isAlive(bystander.pid ?? 0) && contained.pid() !== bystander.pid;
+  bystanders.push({ name: `${status === null ? 'bare' : 'caged'} child`, process: await startAs(await end(child)) });
+  useAllMeans(contained);
 }
 
 // The namespace's init ended, and its pid is a stranger's, while the monitor still runs and after it ended.
 for (const monitorEnds of [false, true]) {
   const monitor = start();
-  await once(monitor, 'spawn');
   const init = start();
-  await once(init, 'spawn');
   const contained = createContainedChild(wrap(monitor, { childPid: init.pid ?? 0, exitCode: null }), null);
   contained.onExit(() => {});
-  const bystander = await startAs(await end(init));
-  bystanders.push(bystander);
+  bystanders.push({ name: `init of a monitor that ${monitorEnds ? 'ended' : 'runs'}`, process: await startAs(await end(init)) });
   if (monitorEnds) await end(monitor);
+  useAllMeans(contained);
+  await end(monitor);
+}
+
+function useAllMeans(contained: ContainedChild): void {
+  contained.pid();
   contained.terminate();
   contained.kill();
   contained.kill();
-  said[`init, monitor ${monitorEnds ? 'ended' : 'runs'}`] = isAlive(bystander.pid ?? 0);
-  if (!monitorEnds) await once(monitor, 'exit');
 }
 
-// A signal needs a turn of the kernel to show: the bystanders must still answer.
-for (const bystander of bystanders) {
-  bystander.stdin?.write('alive');
-  const answer = await Promise.race([once(bystander.stdout as Duplex, 'data'), once(bystander, 'exit')]);
-  said[`pid ${bystander.pid} answers`] = String(answer[0]) === 'alive';
-  await end(bystander);
+/** A signal that was sent shows before an answer that was asked for later, or instead of it. */
+async function answers({ process }: { process: ChildProcess }): Promise<boolean> {
+  if (hasEnded(process)) return false;
+  process.stdin?.on('error', () => {}).write('alive');
+  const [first] = await Promise.race([once(process.stdout as Duplex, 'data'), once(process, 'exit')]);
+  await end(process);
+  return String(first) === 'alive';
 }
+
+const said: [name: string, alive: boolean][] = [];
+for (const bystander of bystanders) said.push([bystander.name, await answers(bystander)]);
 process.stdout.write(JSON.stringify(said));

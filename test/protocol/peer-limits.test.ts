@@ -1,12 +1,12 @@
 import { PassThrough } from 'node:stream';
 import t from 'tap';
-import { HostError } from '../../../protocol/errors.ts';
-import { encodeLine } from '../../../protocol/framing.ts';
-import { createPeer } from '../../../protocol/peer.ts';
-import { parseStrict } from '../../../protocol/strict-json.ts';
-import { createServer } from '../../../runner-child/serve.ts';
-import { createFakeClock } from '../../support/fake-clock.ts';
-import { linkPeers } from '../../support/linked-peers.ts';
+import { HostError } from '../../protocol/errors.ts';
+import { encodeLine } from '../../protocol/framing.ts';
+import { createPeer } from '../../protocol/peer.ts';
+import { parseStrict } from '../../protocol/strict-json.ts';
+import { createServer } from '../../runner-child/serve.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
+import { linkPeers } from '../support/linked-peers.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const nest = (levels: number): unknown => {
@@ -43,7 +43,7 @@ t.test('given 64 slow calls under way, when the child is pinged, then the ping r
     },
   });
   const slow = Array.from({ length: 64 }, () => parent.request('invoke', {}, { timeoutMs: 60_000 }).catch(() => null));
-  const ping = parent.request('ping', {}, { timeoutMs: 3_000 }).then(
+  const ping = parent.request('ping', {}, { timeoutMs: 3_000, vital: true }).then(
     () => 'pong',
     (error: HostError) => error.code,
   );
@@ -68,7 +68,7 @@ t.test('given 64 calls that the caller gave up and the plugin did not, when the 
   await turn();
   gone.abort();
   await Promise.all(slow);
-  const ping = await parent.request('ping', {}, { timeoutMs: 3_000 }).then(
+  const ping = await parent.request('ping', {}, { timeoutMs: 3_000, vital: true }).then(
     () => 'pong',
     (error: HostError) => error.code,
   );
@@ -126,12 +126,10 @@ t.test('given a child that answers initialize and asks in one write, when both a
     onStray: () => {},
     onViolation: () => {},
   });
-  peer.request('initialize', {}, { timeoutMs: 1000 }).then(
-    () => {
-      ready = true;
-    },
-    () => {},
-  );
+  const onAnswer = () => {
+    ready = true;
+  };
+  void peer.request('initialize', {}, { timeoutMs: 1000, onAnswer });
   await turn();
   input.write('{"jsonrpc":"2.0","id":1,"result":{"protocol":1}}\n{"jsonrpc":"2.0","id":7,"method":"kv.get","params":{"key":"a"}}\n');
   await turn();

@@ -1,18 +1,18 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { type BundleStore, createBundleStore } from '../../../supervisor/bundle-store.ts';
-import { createRealClock } from '../../../supervisor/clock.ts';
-import { readConfig } from '../../../supervisor/config.ts';
-import { createPluginLogs } from '../../../supervisor/plugin-logs.ts';
-import { createPluginStore } from '../../../supervisor/plugin-store.ts';
-import { createSupervisor, type SupervisorDeps } from '../../../supervisor/supervisor.ts';
-import { parseTrustPolicy } from '../../../supervisor/trust-policy.ts';
-import { eventually } from '../../support/eventually.ts';
-import { createFakeRunner, type FakeRun } from '../../support/fake-runner.ts';
-import { createQuietLog } from '../../support/quiet-log.ts';
-import { makeKey, signManifest, simplePolicy, writeBundle } from '../../support/signed-bundle.ts';
-import { openTempDatabase } from '../../support/temp-database.ts';
+import { type BundleStore, createBundleStore } from '../../supervisor/bundle-store.ts';
+import { createRealClock } from '../../supervisor/clock.ts';
+import { readConfig } from '../../supervisor/config.ts';
+import { createPluginLogs } from '../../supervisor/plugin-logs.ts';
+import { createPluginStore } from '../../supervisor/plugin-store.ts';
+import { createSupervisor, type SupervisorDeps } from '../../supervisor/supervisor.ts';
+import { parseTrustPolicy } from '../../supervisor/trust-policy.ts';
+import { eventually } from '../support/eventually.ts';
+import { createFakeRunner, type FakeRun } from '../support/fake-runner.ts';
+import { createQuietLog } from '../support/quiet-log.ts';
+import { makeKey, signManifest, simplePolicy, writeBundle } from '../support/signed-bundle.ts';
+import { openTempDatabase } from '../support/temp-database.ts';
 
 const operator = { id: 't-op', scopes: ['plugin:admin', 'plugin:call'], plugin: null };
 const artifact = Buffer.from('export default {};');
@@ -233,6 +233,7 @@ t.test(
     chmodSync(home, 0o700);
     chmodSync(join(home, 'artifact'), 0o600);
     writeFileSync(join(home, 'artifact'), 'bad');
+    await t.rejects(supervisor.setStatus({ id, status: 'active' }, operator), { code: 'verification-failed' });
     await supervisor.rescan(operator);
     await t.resolves(supervisor.setStatus({ id, status: 'active' }, operator));
   },
