@@ -80,8 +80,8 @@ export function createRuntime(deps: RuntimeDeps) {
     armDeadline();
     if (before !== state) noteChange(before, event);
     for (const effect of cell.effects) runEffect(effect);
+    for (const notify of [...waiting]) notify(); // before the next start: who waits for the end must see it
     if (state === 'stopped' && wantedRunning) handle('start');
-    for (const notify of [...waiting]) notify();
   }
 
   function armDeadline(): void {

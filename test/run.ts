@@ -29,7 +29,7 @@ function runTap(): Promise<{ code: number; totals: Totals | null }> {
   const child = spawn(process.execPath, [tap, ...args], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, LATTICE_TEST_RUN: mark, NO_COLOR: '1' },
+    env: { ...process.env, SUITE_RUN: mark, NO_COLOR: '1' },
   });
   let last = '';
   let held = '';
@@ -81,7 +81,7 @@ function findSurvivors(): { pid: number; command: string }[] {
       if (state === 'Z' || command === '') return [];
       const environment = readFileSync(`/proc/${pid}/environ`, 'latin1');
       const ours =
-        environment.includes(`LATTICE_TEST_RUN=${mark}`) ||
+        environment.includes(`SUITE_RUN=${mark}`) ||
         (environment === '' && /^lattice plugin|bwrap .*--hostname plugin/.test(command));
       return ours ? [{ pid, command: command.slice(0, 120) }] : [];
     } catch {

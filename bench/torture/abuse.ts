@@ -33,7 +33,7 @@ const mib = 1024 * 1024;
 const flood =
   (text: string, fd = 1) =>
   (real: RealRuntime, total: number) =>
-    real.invoke('flood', { text, total, fd });
+    real.invoke('flood', { text, total, fd }, 3_600_000);
 const notice = '{"jsonrpc":"2.0","method":"$/nobody","params":{}}\n';
 
 export const abuses: Record<string, Abuse> = {

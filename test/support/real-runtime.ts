@@ -14,7 +14,7 @@ import { createRuntime } from '../../supervisor/runtime.ts';
 import type { State } from '../../supervisor/runtime-states.ts';
 import type { Level } from '../../supervisor/sandbox/levels.ts';
 import { describeOwnNode, findTools } from '../../supervisor/sandbox/tools.ts';
-import { createUidPool } from '../../supervisor/sandbox/uids.ts';
+import { createUidPool, type UidPool } from '../../supervisor/sandbox/uids.ts';
 import { createTestLaunch } from './launch.ts';
 import { createQuietLog } from './quiet-log.ts';
 import { whyNot } from './sandbox-session.ts';
@@ -31,11 +31,11 @@ export type RealOptions = {
 type Output = { generation: number; source: string; text: string };
 
 /** Finds once what all children of a test file need. Without bwrap they run at `restricted`, where only JS does. */
-export async function openWorkshop(forced?: Level) {
+export async function openWorkshop(forced?: Level, pool: () => UidPool = createUidPool) {
   const tools = await findTools(describeOwnNode());
   const isRoot = process.getuid?.() === 0;
   const level: Level = forced ?? (whyNot(isRoot ? 'root' : 'plain user', 'bwrap') === false ? 'isolated' : 'restricted');
-  const [runnerBundle, uids] = [await loadRunnerBundle(), isRoot ? createUidPool() : null];
+  const [runnerBundle, uids] = [await loadRunnerBundle(), isRoot ? pool() : null];
   const createRunner = (clock: Clock): Runner =>
     createSubprocessRunner({
       tools,

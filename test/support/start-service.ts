@@ -44,6 +44,11 @@ export function createHome(t: Test) {
     await Promise.all([...home.running].map(killAndWait));
     removeTree(root);
   });
+  process.once('exit', () => {
+    if (!existsSync(root)) return;
+    for (const child of home.running) child.kill('SIGKILL'); // a test file that throws outside a test has no teardown
+    removeTree(root);
+  });
   return home;
 }
 
@@ -58,7 +63,7 @@ function killAndWait(child: ChildProcess): Promise<void> {
 export function removeTree(root: string): void {
   for (const entry of readdirSync(root, { recursive: true, withFileTypes: true }))
     if (entry.isDirectory()) chmodSync(join(entry.parentPath, entry.name), 0o700);
-  rmSync(root, { recursive: true });
+  rmSync(root, { recursive: true, maxRetries: 5 });
 }
 
 /** Starts the real service as a process of its own and waits until it says that it is ready. */
@@ -66,7 +71,7 @@ export async function startService(home: Home, options: { entry?: keyof typeof e
   const { entry = 'serve', env = {} } = options;
   const settings: Record<string, string> = {
     PATH: process.env.PATH ?? '',
-    LATTICE_TEST_RUN: process.env.LATTICE_TEST_RUN ?? '',
+    SUITE_RUN: process.env.SUITE_RUN ?? '',
     LATTICE_LISTEN: '127.0.0.1:0',
     LATTICE_DATA_DIR: home.dataDir,
     LATTICE_LOG_LEVEL: 'info',

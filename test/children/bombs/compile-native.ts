@@ -20,4 +20,5 @@ export function compileNative(): Buffer | null {
   }
 }
 
-export const readBomb = (name: 'bombs.js' | 'prints.js'): string => readFileSync(new URL(`./${name}`, import.meta.url), 'utf8');
+export const readBomb = (name: 'bombs.js' | 'floods.js' | 'prints.js'): string =>
+  readFileSync(new URL(`./${name}`, import.meta.url), 'utf8');

@@ -69,6 +69,8 @@ int main(void) {
     else if (calls("forkBomb")) bomb_with_forks();
     else if (calls("idlers")) fork_idlers();
     else if (calls("memory")) take_memory();
+    else if (calls("crash")) abort();
+    else if (calls("leave")) return 3;
     else if (calls("stray")) {
       printf("hello from C\n");
       answer("null");

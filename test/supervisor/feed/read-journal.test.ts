@@ -10,7 +10,7 @@ import { createQuietLog } from '../../support/quiet-log.ts';
 /** Stands in for journalctl: notes its arguments, then does what the test says. */
 async function writeFake(t: Test, body: string): Promise<{ command: string; calls: () => Promise<string[][]> }> {
   const folder = t.testdir();
-  const command = join(folder, 'journalctl');
+  const command = join(folder, 'journalctl.mjs'); // a name that says what it is, for loaders that the test runner puts into every Node
   const notes = join(folder, 'calls');
   await writeFile(
     command,
