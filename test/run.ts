@@ -81,8 +81,7 @@ function findSurvivors(): { pid: number; command: string }[] {
       if (state === 'Z' || command === '') return [];
       const environment = readFileSync(`/proc/${pid}/environ`, 'latin1');
       const ours =
-        environment.includes(`SUITE_RUN=${mark}`) ||
-        (environment === '' && /^lattice plugin|bwrap .*--hostname plugin/.test(command));
+        environment.includes(`SUITE_RUN=${mark}`) || (environment === '' && /^lattice plugin|bwrap .*--hostname plugin/.test(command));
       return ours ? [{ pid, command: command.slice(0, 120) }] : [];
     } catch {
       return []; // ended meanwhile, or another user's

@@ -161,8 +161,8 @@ t.test(
     const second = supervisor;
     await database.close();
     await second.rescan(operator).catch(() => null);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    t.equal(supervisor.show(id).runtime?.state, 'failed');
+    await eventually(() => supervisor.show(id).runtime?.state === 'failed');
+    t.equal(supervisor.why(id).exits[0]?.cause, 'trust-lost');
   },
 );
 
@@ -204,7 +204,8 @@ t.test('given an active plugin whose bundle is gone from disk, when the service 
   const next = create();
   t.teardown(() => next.stop());
   await next.start();
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await eventually(() => next.show(id).runtime?.state === 'failed');
+  t.equal(next.why(id).exits[0]?.cause, 'bundle-gone');
   t.equal(runner.runs.length, 1);
 });
 
@@ -265,9 +266,6 @@ t.test('given a stopping service, when a change waits behind another, then it st
   const stopped = supervisor.stop();
   await stopped;
   await first;
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  t.equal(runner.runs.length, 2);
-  runner.last().exit();
-  await supervisor.stop();
   await second;
+  t.equal(runner.runs.length, 2);
 });
