@@ -1,5 +1,5 @@
 import t from 'tap';
-import { killAt, killSteps, killUnderLoad } from '../support/kill-steps.ts';
+import { killAt, killSteps } from '../support/kill-steps.ts';
 import { openWorkshop } from '../support/real-runtime.ts';
 
 const workshop = await openWorkshop();
@@ -13,13 +13,3 @@ for (const [name, step] of Object.entries(killSteps))
       for await (const outcome of killAt(workshop, t, step, rounds)) t.strictSame(outcome, step.expected, `time ${++round}`);
     },
   );
-
-t.test(
-  `given 20 busy callers, when the child is killed at ${rounds} moments that a seed picks, then nothing is lost, repeated or left open`,
-  async (t) => {
-    for await (const { answered, crashed, ...faults } of killUnderLoad(workshop, t, rounds, 20_260_101)) {
-      t.ok(crashed > 0 && crashed <= 20, `${answered} answered, ${crashed} crashed`);
-      t.same(faults, { other: [], unrecorded: [], repeated: [], strayed: [] });
-    }
-  },
-);

@@ -268,9 +268,14 @@ export async function* killUnderLoad(
           () => null,
           (error) => asHostError(error).code,
         );
+        if (code === null) {
+          outcome.answered++;
+          if (rows.get(key)?.length !== 1) outcome.unrecorded.push(key);
+          continue;
+        }
         if (code === 'plugin-crashed') outcome.crashed++;
-        else if (code !== null) outcome.other.push(code);
-        else if (++outcome.answered && rows.get(key)?.length !== 1) outcome.unrecorded.push(key);
+        else outcome.other.push(code);
+        return; // also where the test was given up meanwhile
       }
     });
     await Promise.all(callers);
