@@ -41,7 +41,8 @@ export function createContainedChild(child: SpawnedChild, uid: number | null) {
    */
   function sweep(): void {
     if (outer && (!ended || child.status === null)) killGroup(outer.pid);
-    if (uid === null) return;
+    // In a cage the namespace has ended all of it; whoever else has the uid is another service's, which took it in the same moment.
+    if (uid === null || child.status !== null) return;
     for (const straggler of processesByUid().get(uid) ?? []) signal(identifyProcess(straggler) ?? null, 'SIGKILL');
   }
 

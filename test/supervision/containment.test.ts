@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { identifyProcess, type ProcessId } from '../../supervisor/sandbox/status.ts';
+import { createUidPool } from '../../supervisor/sandbox/uids.ts';
 import { readFault } from '../support/kill-steps.ts';
 import { compilePlugin } from '../support/native-plugin.ts';
 import { allGone, findDescendants, isAlive } from '../support/process-tree.ts';
@@ -102,3 +103,24 @@ for (const how of ['leaves by itself', 'is stopped'] as const)
     await allGone([first, isRoot ? second : undefined].filter((id) => id !== undefined));
     t.equal(real.runtime.view().pid, null);
   });
+
+t.test(
+  'given two services that gave a child the same uid in one moment, when one of the children ends, then the other goes on',
+  {
+    skip: !isRoot
+      ? 'only root gives out uids'
+      : workshop.level !== 'isolated' && 'below isolated a uid is all that a straggler is known by',
+  },
+  async (t) => {
+    const samePool = () => createUidPool(() => new Map(), 0); // each believes that nobody uses the first uid
+    const [one, other] = [await openWorkshop(undefined, samePool), await openWorkshop(undefined, samePool)];
+    const [ending, staying] = [one.open(t, { artifact: readFault('steps.js') }), other.open(t, { artifact: readFault('steps.js') })];
+    await ending.runtime.arm();
+    await staying.runtime.arm();
+
+    await ending.runtime.stop();
+
+    t.equal(await staying.invoke('echo', 'still here'), 'still here');
+    t.same(staying.entered, ['starting', 'ready']);
+  },
+);
