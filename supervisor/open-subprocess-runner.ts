@@ -39,6 +39,7 @@ export async function openSubprocessRunner(
   const probe = (): Promise<ProbeReport> => probeSandbox({ tools, clock, uids, cgroup });
   const runnerBundle = await loadRunnerBundle();
   let report = await probe();
+  let suspect = false;
   announce(report);
 
   function announce({ available, layers }: ProbeReport): void {
@@ -57,6 +58,9 @@ export async function openSubprocessRunner(
   return createSubprocessRunner({
     createLeaf: cgroup.offered ? (name, resources) => createCgroupLeaf(cgroup.folder, name, resources) : null,
     sandbox: () => viewSandbox(report, config.sandbox),
+    suspectSandbox() {
+      suspect = true;
+    },
     tools,
     runnerBundle,
     uids,
@@ -64,7 +68,8 @@ export async function openSubprocessRunner(
     clock,
     async chooseLevel(engine, hostRisk) {
       let choice = choose(engine, hostRisk);
-      if (!choice.ok) {
+      if (!choice.ok || suspect) {
+        suspect = false;
         report = await probe(); // what was missing may have been put right since
         choice = choose(engine, hostRisk);
       }

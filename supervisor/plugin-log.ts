@@ -37,11 +37,21 @@ export function createPluginLog({ folder, runBytes, runs, clock, log }: PluginLo
   }
 
   function begin(number: number): Run {
+    if (current) noteDropped(current);
     const run: Run = { number, seq: 0, bytes: 0, droppedBytes: 0, buffer: [], writing: null };
     current = run;
     const old = knownRuns();
     for (const stale of old.slice(0, Math.max(0, old.length - runs + 1))) rmSync(join(folder, fileName(stale)), { force: true });
     return run;
+  }
+
+  /** What was left out of a run is told in its last line, so that it is still known when the count in memory is gone. */
+  function noteDropped(run: Run): void {
+    if (run.droppedBytes === 0) return;
+    const text = `${run.droppedBytes} bytes of this run were not kept: over the cap of a run`;
+    const line: LogLine = { run: run.number, seq: ++run.seq, time: timestamp(clock), source: 'supervisor', level: 'warn', text };
+    run.buffer.push(`${JSON.stringify(line)}\n`);
+    run.writing ??= drain(run);
   }
 
   function write(number: number, source: LogLine['source'], level: string, text: string): void {

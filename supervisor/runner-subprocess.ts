@@ -23,6 +23,8 @@ export type SubprocessDeps = {
   /** The level this plugin runs at; throws HostError `sandbox-unavailable` when too little is available. */
   chooseLevel(engine: 'node' | 'native', hostRisk: boolean): Promise<{ level: Level; disableUserns: boolean }>;
   sandbox(): SandboxView;
+  /** The sandbox could not be set up although the probe had found it whole: it is tried again before the next start. */
+  suspectSandbox(): void;
   uids: UidPool | null; // as root: each child has an unprivileged uid of its own
   createLeaf: CreateLeaf | null; // where cgroup v2 is delegated: one for each child
   callTimeoutMs: number;
@@ -56,6 +58,7 @@ export const createSubprocessRunner = (deps: SubprocessDeps): Runner => ({
           events.ready();
         },
         exited(exit) {
+          if (exit.cause === 'sandbox-unavailable') deps.suspectSandbox();
           void closeLeaf(leaf, exit).then((attributed) => {
             lease?.release();
             events.exited(attributed);
@@ -144,6 +147,8 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
       }),
     );
     stderr.end();
+    if (stderr.droppedBytes() > 0)
+      events.output('stderr', `(${stderr.droppedBytes()} bytes printed to stderr were dropped: over the rate)`);
     events.exited(stderrOf.outOfMemory && exit.cause === 'signal' ? { ...exit, cause: 'out-of-memory' } : exit);
   });
 

@@ -13,7 +13,7 @@ import { openWorkshop, type RealRuntime, type Workshop } from '../../test/suppor
  * Crashes without end, and what is left of them:
  *   node --expose-gc bench/torture/crash-loops.ts fake 10000    played children on a played clock
  *   node --expose-gc bench/torture/crash-loops.ts real 2000     real processes, only the runtime's clock played
- * Prints one line of JSON. It asserts nothing: test/supervision/crash-loops.test.ts does.
+ * Without arguments both, with these counts. Prints a line of JSON each, and exits 1 when something is still held at the end.
  */
 export type FakeTally = {
   crashes: number;
@@ -272,11 +272,21 @@ async function settleTo(before: Held, look: () => Held): Promise<Held> {
   return held;
 }
 
+async function report(kind: string, crashes: number): Promise<void> {
+  const loop = { fake: loopOnFakes, real: loopOnProcesses }[kind];
+  if (!loop || !(crashes > 0)) throw new Error('usage: crash-loops.ts [fake|real <crashes>]');
+  const startMs = performance.now();
+  const tally = await loop(crashes);
+  console.log(JSON.stringify({ ...tally, tookMs: Math.round(performance.now() - startMs) }));
+  const held = 'pendingTimers' in tally ? tally.pendingTimers > 0 : JSON.stringify(tally.after) !== JSON.stringify(tally.before);
+  if (held) process.exitCode = 1;
+}
+
 if (process.argv[1] === import.meta.filename) {
   const [kind, crashes] = process.argv.slice(2);
-  const loop = { fake: loopOnFakes, real: loopOnProcesses }[kind ?? ''];
-  if (!loop || !(Number(crashes) > 0)) throw new Error('usage: crash-loops.ts fake|real <crashes>');
-  const startMs = performance.now();
-  const tally = await loop(Number(crashes));
-  console.log(JSON.stringify({ ...tally, tookMs: Math.round(performance.now() - startMs) }));
+  if (kind !== undefined) await report(kind, Number(crashes));
+  else {
+    await report('fake', 10_000);
+    await report('real', 2_000);
+  }
 }

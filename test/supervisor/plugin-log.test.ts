@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import t from 'tap';
 import { createPluginLog } from '../../supervisor/plugin-log.ts';
+import { eventually } from '../support/eventually.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createQuietLog } from '../support/quiet-log.ts';
 
@@ -51,4 +52,14 @@ t.test('given a follower, when lines come, then it hears each once, until it lea
   log.write(1, 'plugin', 'info', 'c');
   t.same(heard, ['a\nb']);
   t.equal((await log.read({ last: 5 })).lines.length, 2, 'a line feed in a message makes no second line');
+});
+
+t.test('given a run that lost lines, when the next begins, then the loss stands in its log, also for who opens it later', async (t) => {
+  const folder = t.testdir();
+  const log = open(folder, 2000);
+  for (let n = 0; n < 100; n++) log.write(1, 'stderr', 'info', 'x'.repeat(50));
+  log.write(2, 'stderr', 'info', 'next');
+  const last = async () => (await open(folder).read({ run: 1, last: 1 })).lines[0];
+  await eventually(async () => (await last())?.source === 'supervisor');
+  t.match((await last())?.text, /\d+ bytes of this run were not kept/);
 });

@@ -42,6 +42,7 @@ export async function openWorkshop(forced?: Level, pool: () => UidPool = createU
       runnerBundle,
       uids,
       createLeaf: null,
+      suspectSandbox: () => {},
       sandbox: () => ({ level, minimum: level, layers: [] }),
       chooseLevel: async () => ({ level, disableUserns: true }),
       callTimeoutMs: 30_000,
