@@ -118,6 +118,7 @@ t.test('given a running plugin, when its publisher is trusted no more, then it i
   service.signal('SIGHUP');
 
   await service.entered('test.other', 'failed', mark);
+  await rescan(); // has its turn after the one that the signal began
   t.match(await show('test.other'), { available: false, status: 'active', runtime: { state: 'failed', pid: null, next_retry_at: null } });
   t.match((await service.why('test.other')).exits[0], { cause: 'trust-lost', detail: /^publisher-not-trusted/ });
   t.match(await setStatus('test.other', 'active'), { status: 409 });
