@@ -1,13 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import type { Health } from '../../supervisor/plugin-store.ts';
 import { createRuntime } from '../../supervisor/runtime.ts';
-import { createUidPool, type UidPool } from '../../supervisor/sandbox/uids.ts';
 import { compileNative } from '../../test/children/bombs/compile-native.ts';
 import { createFakeClock, type FakeClock } from '../../test/support/fake-clock.ts';
 import { createFakeRunner, type FakeRun, type FakeRunner } from '../../test/support/fake-runner.ts';
 import { createTestLaunch } from '../../test/support/launch.ts';
-import { findDescendants } from '../../test/support/process-tree.ts';
 import { openWorkshop, type RealRuntime, type Workshop } from '../../test/support/real-runtime.ts';
+import { countLeases, type Held, lookAround, settleTo } from '../held.ts';
 
 /**
  * Crashes without end, and what is left of them:
@@ -23,7 +21,6 @@ export type FakeTally = {
   most: { exits: number; crashTimes: number; storedBytes: number };
   heapGrowthBytes: number;
 };
-export type Held = { descriptors: number; processes: number; zombies: number; uids: number; handles: Record<string, number> };
 export type RealTally = {
   crashes: number;
   resets: number;
@@ -131,7 +128,7 @@ async function stopAndRestart(runtime: RealRuntime['runtime'], runner: FakeRunne
 }
 
 function measureHeap(): number {
-  collect();
+  for (let pass = 0; pass < 2; pass++) collect(); // the first finds buffers, the second frees them
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
@@ -184,10 +181,11 @@ export async function loopOnProcesses(crashes: number): Promise<RealTally> {
   await run(2); // what Node itself opens on first use is not a leak
   Object.assign(tally, { crashes: 0, resets: 0, causes: {} });
   const look = (): Held => ({ ...lookAround(), uids: leases });
-  const before = look();
+  // The tool that built the child's runner may still be ending.
+  const before = await settleTo(look, ({ processes, zombies, handles }) => processes + zombies + (handles.ProcessWrap ?? 0) === 0);
   const heapBefore = measureHeap();
   await run(crashes);
-  const after = await settleTo(before, look);
+  const after = await settleTo(look, (held) => JSON.stringify(held) === JSON.stringify(before));
   return { ...tally, before, after, heapGrowthBytes: measureHeap() - heapBefore };
 }
 
@@ -218,58 +216,6 @@ async function runLane(
 function forget({ audit, outputs, entered, saved, started, log }: RealRuntime): void {
   for (const kept of [audit, outputs, entered, saved, log.events]) kept.length = 0;
   started.splice(0, started.length - 1);
-}
-
-function countLeases(change: (by: number) => void): UidPool {
-  const pool = createUidPool();
-  return {
-    take() {
-      const lease = pool.take();
-      change(1);
-      let released = false;
-      return {
-        uid: lease.uid,
-        release() {
-          lease.release();
-          if (!released) change(-1);
-          released = true;
-        },
-      };
-    },
-  };
-}
-
-function lookAround(): Omit<Held, 'uids'> {
-  const handles: Record<string, number> = {};
-  for (const name of process.getActiveResourcesInfo()) if (name !== 'Immediate') count(handles, name);
-  return {
-    descriptors: readdirSync('/proc/self/fd').length,
-    processes: findDescendants(process.pid).length,
-    zombies: countZombies(),
-    handles,
-  };
-}
-
-function countZombies(): number {
-  const ours = new RegExp(`\\) Z ${process.pid} `);
-  return readdirSync('/proc').filter((name) => {
-    try {
-      return /^\d+$/.test(name) && ours.test(readFileSync(`/proc/${name}/stat`, 'latin1'));
-    } catch {
-      return false; // ended meanwhile
-    }
-  }).length;
-}
-
-/** Pipes close a moment after the exit: looks again for as long as the loop needs a bounded number of turns. */
-async function settleTo(before: Held, look: () => Held): Promise<Held> {
-  const wanted = JSON.stringify(before);
-  let held = look();
-  for (let turn = 0; turn < 2_000 && JSON.stringify(held) !== wanted; turn++) {
-    await settle();
-    held = look();
-  }
-  return held;
 }
 
 async function report(kind: string, crashes: number): Promise<void> {
