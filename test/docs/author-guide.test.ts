@@ -8,6 +8,7 @@ import { createBundleStore } from '../../supervisor/bundle-store.ts';
 import { createRealClock } from '../../supervisor/clock.ts';
 import { developmentPolicy } from '../../supervisor/dev/development-key.ts';
 import { packPlugin, placeBundle } from '../../supervisor/dev/pack-plugin.ts';
+import { testFolder } from '../support/test-folder.ts';
 import { listBlocks, projectRoot, readText } from './markdown.ts';
 
 const guide = readText('docs/AUTHOR.md');
@@ -24,7 +25,7 @@ t.test(
   async (t) => {
     const config = { extends: `${projectRoot}tsconfig.json`, include: ['*.ts'] };
     const files = Object.fromEntries(sources.map((source, index) => [fileOf(index), place(source)]));
-    const folder = t.testdir({ ...files, 'tsconfig.json': JSON.stringify(config) });
+    const folder = testFolder(t, { ...files, 'tsconfig.json': JSON.stringify(config) });
     const tsc = join(projectRoot, 'node_modules', 'typescript', 'bin', 'tsc');
 
     // Without the options that the test runner puts into every Node it sees started.
@@ -41,7 +42,7 @@ t.test(
 );
 
 t.test('given the code of the author’s guide, when it is loaded, then each block exports a plugin', async (t) => {
-  const folder = t.testdir(Object.fromEntries(sources.map((source, index) => [fileOf(index), place(source)])));
+  const folder = testFolder(t, Object.fromEntries(sources.map((source, index) => [fileOf(index), place(source)])));
   for (const [index] of sources.entries()) {
     const module: { default?: { services?: unknown } } = await import(join(folder, fileOf(index)));
     t.type(module.default?.services, 'object', fileOf(index));
@@ -57,7 +58,7 @@ for (const [index, text] of manifests.entries()) {
 }
 
 t.test('given the first plugin of the author’s guide, when it is packed and scanned, then it is verified', async (t) => {
-  const folder = t.testdir({ source: { 'plugin.json': manifests[0] ?? '', 'plugin.ts': place(sources[0] ?? '') }, plugins: {} });
+  const folder = testFolder(t, { source: { 'plugin.json': manifests[0] ?? '', 'plugin.ts': place(sources[0] ?? '') }, plugins: {} });
   const { privateKey } = generateKeyPairSync('ed25519');
 
   const packed = await packPlugin(join(folder, 'source'), privateKey);

@@ -11,6 +11,7 @@ import { createRoutes, type RouteDeps } from '../../supervisor/http/routes.ts';
 import { parseChannels } from '../../supervisor/notify/channels.ts';
 import { readPolicy } from '../../supervisor/policy.ts';
 import { parseTrustPolicy } from '../../supervisor/trust-policy.ts';
+import { testFolder } from '../support/test-folder.ts';
 import { listBlocks, listFiles, projectRoot, readText } from './markdown.ts';
 
 const operator = readText('docs/OPERATOR.md');
@@ -61,7 +62,7 @@ t.test('given the routes of the API, when the manual is read, then each stands t
 t.test('given the examples of files in the manual, when they are read as the service reads them, then they are accepted', async (t) => {
   const blocks = listBlocks(operator, 'json');
   const holding = (word: string) => blocks.filter((block) => block.includes(`"${word}"`));
-  const folder = t.testdir({ 'policy.json': holding('ceilings')[0] ?? '' });
+  const folder = testFolder(t, { 'policy.json': holding('ceilings')[0] ?? '' });
 
   t.same(readPolicy(join(folder, 'policy.json'), defaultRates), readPolicy(null, defaultRates), 'the policy shows the defaults');
   t.equal(parseTrustPolicy(Buffer.from(holding('trusted_publishers')[0] ?? '')).publishers.size, 1);

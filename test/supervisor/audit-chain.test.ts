@@ -7,6 +7,7 @@ import { type Database, openDatabase, type Sql } from '../../supervisor/database
 import { openForgedCopy } from '../support/audit-copy.ts';
 import { createQuietLog } from '../support/quiet-log.ts';
 import { openTempDatabase } from '../support/temp-database.ts';
+import { testFolder } from '../support/test-folder.ts';
 
 const rows = 30;
 const entryOf = (index: number): AuditEntry => ({
@@ -24,7 +25,7 @@ async function fill(database: Database): Promise<void> {
 }
 
 async function openForged(t: Test): Promise<{ sql: Sql; forge(sql: string): Promise<void>; head: Head }> {
-  const directory = t.testdir();
+  const directory = testFolder(t);
   const database = await openDatabase({ file: join(directory, 'lattice.db'), clock: createRealClock(), log: createQuietLog() });
   await fill(database);
   const head = database.head();

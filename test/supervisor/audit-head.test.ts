@@ -5,6 +5,7 @@ import { createHeadFile, readHeadFile } from '../../supervisor/audit-head.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
 import { createQuietLog } from '../support/quiet-log.ts';
 import { openTempDatabase } from '../support/temp-database.ts';
+import { testFolder } from '../support/test-folder.ts';
 
 async function prepare(t: Test) {
   const clock = createFakeClock();
@@ -88,14 +89,14 @@ t.test('given a link beside the file, when the head is written, then the link is
 
 for (const text of ['', '{"seq":1', '[]', 'null', '{"seq":"1","hash":"a"}', JSON.stringify({ seq: 1, hash: 'A'.repeat(64) })]) {
   t.test(`given the head file ${JSON.stringify(text.slice(0, 20))}, when it is read, then it is refused`, async (t) => {
-    const file = join(t.testdir({ 'audit.head': text }), 'audit.head');
+    const file = join(testFolder(t, { 'audit.head': text }), 'audit.head');
 
     await t.rejects(readHeadFile(file), { code: 'storage-unavailable', details: { hint: String } });
   });
 }
 
 t.test('given no head file, when it is read, then there is none', async (t) => {
-  const file = join(t.testdir(), 'audit.head');
+  const file = join(testFolder(t), 'audit.head');
   await rm(file, { force: true });
 
   t.equal(await readHeadFile(file), null);

@@ -5,6 +5,7 @@ import { createRealClock } from '../../supervisor/clock.ts';
 import { type Database, openDatabase } from '../../supervisor/database.ts';
 import { createQuietLog } from '../support/quiet-log.ts';
 import { openTempDatabase } from '../support/temp-database.ts';
+import { testFolder } from '../support/test-folder.ts';
 
 const decide = (database: Database, requestId: string) =>
   database.append({
@@ -48,7 +49,7 @@ t.test('given a decision and its outcome in one commit, when it is done, then no
 });
 
 t.test('given decisions that a crash left open, when they are closed at the next start, then each gets one unknown outcome', async (t) => {
-  const file = join(t.testdir(), 'lattice.db');
+  const file = join(testFolder(t), 'lattice.db');
   const open = () => openDatabase({ file, clock: createRealClock(), log: createQuietLog() });
   const first = await open();
   await Promise.all(['r-1', 'r-2', 'r-3'].map((requestId) => decide(first, requestId)));

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { readConfig } from '../../supervisor/config.ts';
+import { testFolder } from '../support/test-folder.ts';
 
 const least = { LATTICE_DATA_DIR: '/srv/data', LATTICE_PLUGIN_DIR: '/srv/plugins', LATTICE_PLUGIN_TRUST: '/srv/trust.json' };
 
@@ -60,7 +61,7 @@ for (const [text, expected] of [
 }
 
 t.test('given a policy file, when it is read, then it changes what it names and refuses what it does not know', async (t) => {
-  const file = join(t.testdir(), 'policy.json');
+  const file = join(testFolder(t), 'policy.json');
   writeFileSync(file, JSON.stringify({ kv: { keys: 5 }, rates: { read: { per_second: 7, burst: 9 } } }));
   const { policy } = readConfig({ ...least, LATTICE_POLICY: file });
   t.match(policy, {

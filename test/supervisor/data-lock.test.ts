@@ -4,11 +4,12 @@ import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { lockDataDir } from '../../supervisor/data-lock.ts';
+import { testFolder } from '../support/test-folder.ts';
 
 const holder = join(import.meta.dirname, '..', 'support', 'hold-lock.ts');
 
 t.test('given another process that holds the lock, when it is killed, then the lock is free at once', async (t) => {
-  const directory = t.testdir();
+  const directory = testFolder(t);
   const child = spawn(process.execPath, [holder, directory], { stdio: ['pipe', 'pipe', 'inherit'] });
   t.teardown(() => child.kill('SIGKILL'));
   await once(child.stdout, 'data');
@@ -22,7 +23,7 @@ t.test('given another process that holds the lock, when it is killed, then the l
 });
 
 t.test('given a lock of this process, when it is asked for again, then it is refused and still held', async (t) => {
-  const directory = t.testdir();
+  const directory = testFolder(t);
   const lock = await lockDataDir(directory);
   await t.rejects(lockDataDir(directory), { code: 'conflict' });
   const child = spawn(process.execPath, [holder, directory], { stdio: ['pipe', 'ignore', 'pipe'] });
@@ -35,7 +36,7 @@ t.test('given a lock of this process, when it is asked for again, then it is ref
 });
 
 t.test('given a released lock, when it is asked for, then it is granted', async (t) => {
-  const directory = t.testdir();
+  const directory = testFolder(t);
   await (await lockDataDir(directory)).release();
 
   await (await lockDataDir(directory)).release();
@@ -44,7 +45,7 @@ t.test('given a released lock, when it is asked for, then it is granted', async 
 });
 
 t.test('given two data directories, when both are locked, then neither minds', async (t) => {
-  const directory = t.testdir({ one: {}, two: {} });
+  const directory = testFolder(t, { one: {}, two: {} });
 
   const locks = await Promise.all(['one', 'two'].map((name) => lockDataDir(join(directory, name))));
 
@@ -53,11 +54,11 @@ t.test('given two data directories, when both are locked, then neither minds', a
 });
 
 t.test('given a directory that is not there, when it is locked, then the error says what to check', async (t) => {
-  await t.rejects(lockDataDir(join(t.testdir(), 'absent')), { code: 'storage-unavailable', details: { hint: String } });
+  await t.rejects(lockDataDir(join(testFolder(t), 'absent')), { code: 'storage-unavailable', details: { hint: String } });
 });
 
 t.test('given something else under the name of the lock, when it is locked, then that is refused', async (t) => {
-  const directory = t.testdir();
+  const directory = testFolder(t);
   await writeFile(join(directory, 'lattice.lock'), 'notes of the operator'.repeat(50));
 
   await t.rejects(lockDataDir(directory), { code: 'storage-unavailable' });

@@ -8,6 +8,7 @@ import { verifyChain } from '../../supervisor/audit-chain.ts';
 import { createRealClock } from '../../supervisor/clock.ts';
 import { openDatabase } from '../../supervisor/database.ts';
 import { createQuietLog } from '../support/quiet-log.ts';
+import { testFolder } from '../support/test-folder.ts';
 
 const writer = join(import.meta.dirname, '..', 'support', 'write-rows.ts');
 
@@ -24,7 +25,7 @@ async function writeAndKill(directory: string, first: number, count: number): Pr
 }
 
 t.test('given a process that is killed while it writes, when the database is opened, then all it acknowledged is there', async (t) => {
-  const directory = t.testdir();
+  const directory = testFolder(t);
   let acknowledged: string[] = [];
   for (let round = 1; round <= 4; round++) {
     acknowledged = acknowledged.concat(await writeAndKill(directory, round * 1_000_000, randomInt(1, 1500)));

@@ -6,6 +6,7 @@ import { type Database, openDatabase } from '../../supervisor/database.ts';
 import { openConnection, openModes } from '../../supervisor/sqlite-connection.ts';
 import { createQuietLog } from '../support/quiet-log.ts';
 import { openTempDatabase } from '../support/temp-database.ts';
+import { testFolder } from '../support/test-folder.ts';
 
 const open = (file: string): Promise<Database> => openDatabase({ file, clock: createRealClock(), log: createQuietLog() });
 
@@ -16,13 +17,13 @@ async function changeHeader(file: string, ...statements: string[]): Promise<void
 }
 
 async function makeClosedDatabase(t: Test): Promise<string> {
-  const file = join(t.testdir(), 'lattice.db');
+  const file = join(testFolder(t), 'lattice.db');
   await (await open(file)).close();
   return file;
 }
 
 t.test('given an empty directory, when the database is opened, then only its owner can read the file', async (t) => {
-  const file = join(t.testdir(), 'lattice.db');
+  const file = join(testFolder(t), 'lattice.db');
   const database = await open(file);
   t.teardown(() => database.close());
   await database.append({ kind: 'service.start' });
@@ -54,7 +55,7 @@ t.test('given an open database, when its settings are read, then a commit is dur
 });
 
 t.test('given a closed database, when it is opened again, then what was committed is there and the chain goes on', async (t) => {
-  const file = join(t.testdir(), 'lattice.db');
+  const file = join(testFolder(t), 'lattice.db');
   const first = await open(file);
   await first.append({ kind: 'service.start' });
   const head = first.head();
@@ -69,7 +70,7 @@ t.test('given a closed database, when it is opened again, then what was committe
 });
 
 t.test('given a text file in its place, when the database is opened, then it is refused and left untouched', async (t) => {
-  const file = join(t.testdir({ 'lattice.db': 'notes of the operator\n'.repeat(20) }), 'lattice.db');
+  const file = join(testFolder(t, { 'lattice.db': 'notes of the operator\n'.repeat(20) }), 'lattice.db');
 
   await t.rejects(open(file), { code: 'storage-unavailable', details: { rule: 'not-a-database', hint: String } });
 
@@ -77,14 +78,14 @@ t.test('given a text file in its place, when the database is opened, then it is 
 });
 
 t.test('given a short file in its place, when the database is opened, then it is refused', async (t) => {
-  const file = join(t.testdir({ 'lattice.db': 'x' }), 'lattice.db');
+  const file = join(testFolder(t, { 'lattice.db': 'x' }), 'lattice.db');
 
   await t.rejects(open(file), { code: 'storage-unavailable', details: { rule: 'not-a-database' } });
 });
 
 for (const mode of ['DELETE', 'WAL']) {
   t.test(`given a database of another program in ${mode} mode, when it is opened, then it is refused and left untouched`, async (t) => {
-    const file = join(t.testdir(), 'lattice.db');
+    const file = join(testFolder(t), 'lattice.db');
     await changeHeader(file, `PRAGMA journal_mode = ${mode}`, 'CREATE TABLE notes (text TEXT)', "INSERT INTO notes VALUES ('mine')");
     const before = await readFile(file);
 
@@ -95,14 +96,14 @@ for (const mode of ['DELETE', 'WAL']) {
 }
 
 t.test('given a link in its place, when the database is opened, then the link is not followed', async (t) => {
-  const directory = t.testdir({ other: '' });
+  const directory = testFolder(t, { other: '' });
   await symlink(join(directory, 'other'), join(directory, 'lattice.db'));
 
   await t.rejects(open(join(directory, 'lattice.db')), { code: 'storage-unavailable', details: { rule: 'not-a-file' } });
 });
 
 t.test('given a directory that is not there, when the database is opened, then the error names no path', async (t) => {
-  const file = join(t.testdir(), 'absent', 'lattice.db');
+  const file = join(testFolder(t), 'absent', 'lattice.db');
 
   const error = await open(file).catch((thrown: unknown) => thrown);
 
@@ -130,7 +131,7 @@ t.test('given a database whose middle is garbage, when it is opened, then it is 
 });
 
 t.test('given an empty file, as a crash leaves it, when the database is opened, then it is made anew', async (t) => {
-  const file = join(t.testdir({ 'lattice.db': '' }), 'lattice.db');
+  const file = join(testFolder(t, { 'lattice.db': '' }), 'lattice.db');
 
   const database = await open(file);
   t.teardown(() => database.close());
@@ -139,7 +140,7 @@ t.test('given an empty file, as a crash leaves it, when the database is opened, 
 });
 
 t.test('given a marked file without tables, as a crash leaves it, when the database is opened, then it gets them', async (t) => {
-  const file = join(t.testdir(), 'lattice.db');
+  const file = join(testFolder(t), 'lattice.db');
   await changeHeader(file, `PRAGMA application_id = ${0x4c617474}`);
 
   const database = await open(file);
@@ -190,7 +191,7 @@ t.test('given the read connection, when it is asked to write, then it refuses', 
 });
 
 t.test('given queued writes, when the database is closed, then they are committed and later ones refused', async (t) => {
-  const file = join(t.testdir(), 'lattice.db');
+  const file = join(testFolder(t), 'lattice.db');
   const database = await open(file);
   const row = database.append({ kind: 'service.start' });
   const job = database.write(async (tx) => tx.audit({ kind: 'service.stop' }));

@@ -5,6 +5,7 @@ import { type Database, openDatabase, type Tx } from '../../supervisor/database.
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createQuietLog } from '../support/quiet-log.ts';
 import { openTempDatabase } from '../support/temp-database.ts';
+import { testFolder } from '../support/test-folder.ts';
 
 const addBucket = (name: string) => (tx: Tx) => tx.run('INSERT INTO kv_buckets VALUES (?, 0, 0, 0)', [name]);
 const listBuckets = async (database: Database) =>
@@ -241,7 +242,7 @@ t.test('given the audit, when a job updates, deletes or replaces a row, then it 
 t.test('given a disk that stays full, when batch after batch fails, then the log says so once a second, and when it is over', async (t) => {
   const clock = createFakeClock();
   const log = createQuietLog();
-  const database = await openDatabase({ file: join(t.testdir(), 'lattice.db'), clock, log });
+  const database = await openDatabase({ file: join(testFolder(t), 'lattice.db'), clock, log });
   t.teardown(() => database.close());
   const free = await fillDisk(database);
   const fail = async () => {

@@ -2,9 +2,10 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { migrate } from '../../supervisor/migrate.ts';
 import { type Connection, openConnection, openModes } from '../../supervisor/sqlite-connection.ts';
+import { testFolder } from '../support/test-folder.ts';
 
 async function openEmpty(t: Test, migrations: Record<string, string>): Promise<{ connection: Connection; directory: string }> {
-  const directory = t.testdir({ migrations });
+  const directory = testFolder(t, { migrations });
   const connection = await openConnection(join(directory, 'test.db'), openModes.create);
   t.teardown(() => connection.close());
   return { connection, directory: join(directory, 'migrations') };

@@ -4,12 +4,13 @@ import { createPluginLog } from '../../supervisor/plugin-log.ts';
 import { eventually } from '../support/eventually.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createQuietLog } from '../support/quiet-log.ts';
+import { testFolder } from '../support/test-folder.ts';
 
 const open = (folder: string, runBytes = 100_000, runs = 3) =>
   createPluginLog({ folder, runBytes, runs, clock: createFakeClock(), log: createQuietLog() });
 
 t.test('given lines of several runs, when one is read, then it is the newest, or the one asked for, in order', async (t) => {
-  const log = open(t.testdir());
+  const log = open(testFolder(t));
   log.write(1, 'stderr', 'info', 'old');
   for (let n = 0; n < 100; n++) log.write(2, 'plugin', 'info', `line ${n}`);
   const newest = await log.read({ last: 3 });
@@ -19,7 +20,7 @@ t.test('given lines of several runs, when one is read, then it is the newest, or
 });
 
 t.test('given more than a run may keep, when it is written, then the rest is dropped and counted', async (t) => {
-  const log = open(t.testdir(), 2000);
+  const log = open(testFolder(t), 2000);
   for (let n = 0; n < 1000; n++) log.write(1, 'stderr', 'info', 'x'.repeat(50));
   const { lines, dropped_bytes } = await log.read({ last: 10_000 });
   t.ok(lines.length > 5 && lines.length < 30);
@@ -27,7 +28,7 @@ t.test('given more than a run may keep, when it is written, then the rest is dro
 });
 
 t.test('given many runs, when they are counted, then only the newest are kept', async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const log = open(folder);
   for (let run = 1; run <= 6; run++) {
     log.write(run, 'stderr', 'info', 'hello');
@@ -37,14 +38,14 @@ t.test('given many runs, when they are counted, then only the newest are kept', 
 });
 
 t.test('given a log from before, when it is opened again, then it is still read, and half a line of a crash is left out', async (t) => {
-  const folder = t.testdir({
+  const folder = testFolder(t, {
     'run-000000007.ndjson': '{"run":7,"seq":1,"time":"x","source":"stderr","level":"info","text":"kept"}\n{"run":7,"se',
   });
   t.match(await open(folder).read({ last: 5 }), { run: 7, lines: [{ text: 'kept' }] });
 });
 
 t.test('given a follower, when lines come, then it hears each once, until it leaves', async (t) => {
-  const log = open(t.testdir());
+  const log = open(testFolder(t));
   const heard: string[] = [];
   const leave = log.follow((line) => heard.push(line.text));
   log.write(1, 'plugin', 'info', 'a\nb');
@@ -55,7 +56,7 @@ t.test('given a follower, when lines come, then it hears each once, until it lea
 });
 
 t.test('given a run that lost lines, when the next begins, then the loss stands in its log, also for who opens it later', async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const log = open(folder, 2000);
   for (let n = 0; n < 100; n++) log.write(1, 'stderr', 'info', 'x'.repeat(50));
   log.write(2, 'stderr', 'info', 'next');

@@ -6,6 +6,7 @@ import { type AcceptedBundle, createPluginStore, type ExitRecord } from '../../s
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createQuietLog } from '../support/quiet-log.ts';
 import { openTempDatabase } from '../support/temp-database.ts';
+import { testFolder } from '../support/test-folder.ts';
 
 const bundle: AcceptedBundle = {
   id: 'example.hello',
@@ -228,7 +229,7 @@ t.test('given more exits and crashes than are kept, when health is saved, then t
 });
 
 t.test('given generations, when the service starts again, then none is used twice', async (t) => {
-  const file = join(t.testdir(), 'lattice.db');
+  const file = join(testFolder(t), 'lattice.db');
   const clock = createFakeClock();
   const first = await openDatabase({ file, clock, log: createQuietLog() });
   const store = createPluginStore({ database: first, clock });

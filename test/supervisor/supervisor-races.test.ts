@@ -13,6 +13,7 @@ import { createFakeRunner, type FakeRun } from '../support/fake-runner.ts';
 import { createQuietLog } from '../support/quiet-log.ts';
 import { makeKey, signManifest, simplePolicy, writeBundle } from '../support/signed-bundle.ts';
 import { openTempDatabase } from '../support/temp-database.ts';
+import { testFolder } from '../support/test-folder.ts';
 
 const operator = { id: 't-op', scopes: ['plugin:admin', 'plugin:call'], plugin: null };
 const artifact = Buffer.from('export default {};');
@@ -21,7 +22,7 @@ const id = 'example.bundle';
 const { policy } = readConfig({ LATTICE_DATA_DIR: '/x', LATTICE_PLUGIN_DIR: '/x', LATTICE_PLUGIN_TRUST: '/x' });
 
 async function open(t: Test) {
-  const folder = t.testdir({ plugins: {} });
+  const folder = testFolder(t, { plugins: {} });
   const pluginDir = join(folder, 'plugins');
   const clock = createRealClock();
   const log = createQuietLog();

@@ -6,10 +6,14 @@ import { createRealClock } from '../../../supervisor/clock.ts';
 import { runFeed } from '../../../supervisor/feed/feed.ts';
 import { createFileSource } from '../../../supervisor/feed/follow-file.ts';
 import { createQuietLog } from '../../support/quiet-log.ts';
+import { testFolder } from '../../support/test-folder.ts';
 import { createContext, createMockHost } from './mock-host.ts';
 
 t.test('given a log that grows and is rotated, when it is fed to the plugin, then what happened is told once', async (t) => {
-  const path = join(t.testdir({ log: 'Jan  5 09:00:00 web1 sshd[1]: Accepted password for old from 203.0.113.1 port 5 ssh2\n' }), 'log');
+  const path = join(
+    testFolder(t, { log: 'Jan  5 09:00:00 web1 sshd[1]: Accepted password for old from 203.0.113.1 port 5 ssh2\n' }),
+    'log',
+  );
   const { host, sent } = createMockHost();
   const stop = new AbortController();
   let saved: string | null = null;

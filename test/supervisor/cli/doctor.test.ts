@@ -1,4 +1,5 @@
 import t from 'tap';
+import { testFolder } from '../../support/test-folder.ts';
 import { runLattice, startWithCli } from './run-lattice.ts';
 
 t.test('given a service, when the doctor is asked, then it shows its layers, what was found and how to get what is missing', async (t) => {
@@ -14,7 +15,7 @@ t.test('given a service, when the doctor is asked, then it shows its layers, wha
 });
 
 t.test('given no service, when the doctor is asked, then it tries the sandbox itself', async (t) => {
-  const { stdout, exitCode } = await runLattice(['doctor', '--json'], { environment: { LATTICE_DATA_DIR: t.testdir() } });
+  const { stdout, exitCode } = await runLattice(['doctor', '--json'], { environment: { LATTICE_DATA_DIR: testFolder(t) } });
   t.equal(exitCode, 0);
   const found = JSON.parse(stdout);
   t.match(found, { running: false, sandbox: { level: /^(isolated|restricted|none)$/, minimum: 'isolated' } });

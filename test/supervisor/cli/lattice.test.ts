@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import t from 'tap';
+import { testFolder } from '../../support/test-folder.ts';
 import { bin, runLattice } from './run-lattice.ts';
 
 // Makes this Node say that it is an old one.
@@ -11,7 +12,7 @@ const pretend = "Object.defineProperty(process, 'versions', { value: Object.assi
 t.test(
   'given an old Node and the project’s own beside it, when the command is run, then it is handed over, with its exit code',
   async (t) => {
-    const folder = t.testdir({ 'old.cjs': pretend });
+    const folder = testFolder(t, { 'old.cjs': pretend });
     const run = (args: string[]) =>
       execa(process.execPath, ['--require', join(folder, 'old.cjs'), bin, ...args], {
         env: { LATTICE_DATA_DIR: folder },
@@ -40,7 +41,7 @@ t.test('given an old Node and no other, when the command is run, then it says pl
 });
 
 t.test('given the command is run through a link, as npm installs it, then it finds its own files', async (t) => {
-  const folder = t.testdir({ lattice: t.fixture('symlink', bin) });
+  const folder = testFolder(t, { lattice: t.fixture('symlink', bin) });
   t.match(await execa(process.execPath, [join(folder, 'lattice'), '--version'], { env: {}, extendEnv: false, reject: false }), {
     exitCode: 0,
   });

@@ -4,12 +4,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
+import { testFolder } from '../../support/test-folder.ts';
 import { runLattice, startWithCli } from './run-lattice.ts';
 
 const someToken = `lat_${'x'.repeat(43)}`;
 
 t.test('given no data directory, no address or nobody who listens there, when a verb asks, then exit 3', async (t) => {
-  const folder = t.testdir({ gone: { address: 'http://127.0.0.1:1\n', 'admin.token': someToken }, empty: {} });
+  const folder = testFolder(t, { gone: { address: 'http://127.0.0.1:1\n', 'admin.token': someToken }, empty: {} });
   await chmod(join(folder, 'gone/admin.token'), 0o600);
   for (const name of ['gone', 'empty', 'nowhere']) {
     const ran = await runLattice(['plugins', 'list', '--json'], { environment: { LATTICE_DATA_DIR: join(folder, name) } });

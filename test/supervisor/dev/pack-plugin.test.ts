@@ -7,6 +7,7 @@ import { packPlugin, placeBundle } from '../../../supervisor/dev/pack-plugin.ts'
 import { verifyManifest } from '../../../supervisor/manifest-verify.ts';
 import { parseTrustPolicy } from '../../../supervisor/trust-policy.ts';
 import { makeKey } from '../../support/signed-bundle.ts';
+import { testFolder } from '../../support/test-folder.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const hello = join(root, 'plugins/example.hello');
@@ -17,7 +18,7 @@ t.test(
     const { privateKey } = makeKey();
     const [once, again] = [await packPlugin(hello, privateKey), await packPlugin(hello, privateKey)];
     t.ok(once.manifest.equals(again.manifest) && once.artifact.equals(again.artifact));
-    const copy = join(t.testdir(), 'hello');
+    const copy = join(testFolder(t), 'hello');
     cpSync(hello, copy, { recursive: true });
     const source = readFileSync(join(copy, 'plugin.ts'), 'utf8').replaceAll('../../runner-child', join(root, 'runner-child'));
     writeFileSync(join(copy, 'plugin.ts'), source.replace('Hello', 'Hullo'));
@@ -39,12 +40,12 @@ for (const [name, files, message] of [
   ['sources that do not build', { 'plugin.json': '{}', 'plugin.ts': 'import "./missing.ts"' }, /does not build.*missing/s],
 ] as const) {
   t.test(`given a plugin folder with ${name}, when it is packed, then the error names the fault`, async (t) => {
-    await t.rejects(packPlugin(t.testdir(files), makeKey().privateKey), { code: 'invalid-params', message });
+    await t.rejects(packPlugin(testFolder(t, files), makeKey().privateKey), { code: 'invalid-params', message });
   });
 }
 
 t.test('given a packed plugin, when it is placed, then it is there at once, whole, and placing it again changes nothing', async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const packed = await packPlugin(hello, makeKey().privateKey);
   t.equal(placeBundle(packed, folder), true);
   t.equal(placeBundle(packed, folder), false);
@@ -55,7 +56,7 @@ t.test('given a packed plugin, when it is placed, then it is there at once, whol
 t.test(
   'given a data directory, when the development key is asked for twice, then it is made once, for its owner only, and signs only its own ids',
   async (t) => {
-    const folder = t.testdir();
+    const folder = testFolder(t);
     const first = ensureDevelopmentKey(folder);
     const second = ensureDevelopmentKey(folder);
     t.same([first.created, second.created], [true, false]);
@@ -65,7 +66,7 @@ t.test(
     const packed = await packPlugin(hello, first.key);
     const digest = JSON.parse(packed.manifest.toString()).digest_sha256;
     t.equal(verifyManifest(packed.manifest, digest, policy, 0).ok, true);
-    const foreign = t.testdir({
+    const foreign = testFolder(t, {
       'plugin.json': readFileSync(join(hello, 'plugin.json'), 'utf8').replace('example.hello', 'acme.hello'),
       'plugin.js': 'export default {}',
     });
@@ -78,7 +79,7 @@ t.test(
 );
 
 t.test('given a link where the key should be, when it is asked for, then the link is not followed to write a key', async (t) => {
-  const folder = t.testdir({ target: '' });
+  const folder = testFolder(t, { target: '' });
   mkdirSync(join(folder, 'dev'));
   symlinkSync(join(folder, 'target'), join(folder, 'dev/publisher.key'));
   t.throws(() => ensureDevelopmentKey(folder));

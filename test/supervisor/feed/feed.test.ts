@@ -8,6 +8,7 @@ import type { FeedSource, ReadOptions } from '../../../supervisor/feed/feed-sour
 import { createFileSource } from '../../../supervisor/feed/follow-file.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { createQuietLog } from '../../support/quiet-log.ts';
+import { testFolder } from '../../support/test-folder.ts';
 
 /** A source that a test drives; it remembers where it was told to begin. */
 function createTestSource() {
@@ -385,7 +386,7 @@ for (const [what, happen] of stories) {
     async (t) => {
       // Step 1 is the saving of the first place: before it, no feed has begun.
       for (let dieAt = 2; dieAt <= 26; dieAt++) {
-        const path = join(t.testdir(), 'log');
+        const path = join(testFolder(t), 'log');
         await writeFile(path, '');
         await write(path, 0, 20);
         const plugin = createPlugin();

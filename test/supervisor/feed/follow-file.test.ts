@@ -5,13 +5,14 @@ import type { HostError } from '../../../protocol/errors.ts';
 import { createRealClock } from '../../../supervisor/clock.ts';
 import { createFileSource } from '../../../supervisor/feed/follow-file.ts';
 import { createQuietLog } from '../../support/quiet-log.ts';
+import { testFolder } from '../../support/test-folder.ts';
 import { startFollowing } from './collect-lines.ts';
 
 const numbered = (from: number, to: number, what = 'line') => Array.from({ length: to - from }, (_, at) => `${what} ${from + at}`);
 const text = (lines: string[]) => lines.map((line) => `${line}\n`).join('');
 
 t.test('given a file with lines, when it is followed without a cursor, then only lines that are added come', async (t) => {
-  const path = join(t.testdir({ log: 'old 1\nold 2\n' }), 'log');
+  const path = join(testFolder(t, { log: 'old 1\nold 2\n' }), 'log');
   const follow = await startFollowing(t, path);
   await follow.begun;
   await appendFile(path, 'new 1\nnew 2\n');
@@ -19,7 +20,7 @@ t.test('given a file with lines, when it is followed without a cursor, then only
 });
 
 t.test('given a line that is being written, when following begins in it, then it comes whole when it is done', async (t) => {
-  const path = join(t.testdir({ log: 'old\nhal' }), 'log');
+  const path = join(testFolder(t, { log: 'old\nhal' }), 'log');
   const follow = await startFollowing(t, path);
   await follow.begun;
   await appendFile(path, 'f\nne');
@@ -29,19 +30,19 @@ t.test('given a line that is being written, when following begins in it, then it
 });
 
 t.test('given --from-start, when a file is followed, then its first line comes too', async (t) => {
-  const path = join(t.testdir({ log: 'one\ntwo\n' }), 'log');
+  const path = join(testFolder(t, { log: 'one\ntwo\n' }), 'log');
   t.same(await (await startFollowing(t, path, { fromStart: true })).lines(2), ['one', 'two']);
 });
 
 t.test('given no file at first, when it appears, then its first line comes', async (t) => {
-  const path = join(t.testdir(), 'log');
+  const path = join(testFolder(t), 'log');
   const follow = await startFollowing(t, path);
   await writeFile(path, 'first\n');
   t.same(await follow.lines(1), ['first']);
 });
 
 t.test('given no folder at first, when it appears with the file, then its first line comes', async (t) => {
-  const folder = join(t.testdir(), 'later');
+  const folder = join(testFolder(t), 'later');
   const follow = await startFollowing(t, join(folder, 'log'));
   await mkdir(folder);
   await writeFile(join(folder, 'log'), 'first\n');
@@ -51,7 +52,7 @@ t.test('given no folder at first, when it appears with the file, then its first 
 t.test(
   'given a file that is renamed, when its writer still writes to it and then begins the next, then every line comes once, in order',
   async (t) => {
-    const path = join(t.testdir({ log: '' }), 'log');
+    const path = join(testFolder(t, { log: '' }), 'log');
     const follow = await startFollowing(t, path);
     await follow.begun;
     await appendFile(path, text(numbered(0, 5)));
@@ -68,7 +69,7 @@ t.test(
 );
 
 t.test('given a file that is removed and made anew, when it is followed, then the new one is read from its start', async (t) => {
-  const path = join(t.testdir({ log: 'a\n' }), 'log');
+  const path = join(testFolder(t, { log: 'a\n' }), 'log');
   const follow = await startFollowing(t, path, { fromStart: true });
   await follow.lines(1);
   await rm(path);
@@ -77,7 +78,7 @@ t.test('given a file that is removed and made anew, when it is followed, then th
 });
 
 t.test('given a file that is copied and truncated, when lines were added before that, then they are read from the copy', async (t) => {
-  const path = join(t.testdir({ log: text(numbered(0, 3)) }), 'log');
+  const path = join(testFolder(t, { log: text(numbered(0, 3)) }), 'log');
   // Holds the reader back, so that the file is truncated while lines are unread.
   const gate = Promise.withResolvers<void>();
   let chunks = 0;
@@ -105,7 +106,7 @@ for (const [what, size] of [
   ['a larger', 3],
 ] as const) {
   t.test(`given a file that is truncated and written to ${what} size, when it is followed, then its new lines come`, async (t) => {
-    const path = join(t.testdir({ log: text(numbered(0, 5, 'old')) }), 'log');
+    const path = join(testFolder(t, { log: text(numbered(0, 5, 'old')) }), 'log');
     const follow = await startFollowing(t, path, { fromStart: true });
     await follow.lines(5);
     await writeFile(path, text(numbered(0, 5 + size, 'new')));
@@ -114,7 +115,7 @@ for (const [what, size] of [
 }
 
 t.test('given a hole where a writer went on after a truncation, when it is followed, then only the line comes', async (t) => {
-  const path = join(t.testdir({ log: text(numbered(0, 300)) }), 'log');
+  const path = join(testFolder(t, { log: text(numbered(0, 300)) }), 'log');
   const follow = await startFollowing(t, path, { fromStart: true });
   await follow.lines(300);
   const { size } = await stat(path);
@@ -125,7 +126,7 @@ t.test('given a hole where a writer went on after a truncation, when it is follo
 });
 
 t.test('given a stop at any line, when following begins again from its cursor, then no line is lost and none comes twice', async (t) => {
-  const path = join(t.testdir({ log: text(numbered(0, 10)) }), 'log');
+  const path = join(testFolder(t, { log: text(numbered(0, 10)) }), 'log');
   const cursors: string[] = [];
   const first = await startFollowing(t, path, {
     fromStart: true,
@@ -143,7 +144,7 @@ t.test('given a stop at any line, when following begins again from its cursor, t
 
 /** Follows a file to its end, stops, lets `meanwhile` happen, and goes on. */
 async function resume(test: Test, meanwhile: (path: string) => Promise<void>, count: number) {
-  const path = join(test.testdir({ log: text(numbered(0, 3)) }), 'log');
+  const path = join(testFolder(test, { log: text(numbered(0, 3)) }), 'log');
   const first = await startFollowing(test, path, { fromStart: true });
   await first.lines(3);
   await first.end();
@@ -262,7 +263,7 @@ t.test('given a new file with the same inode, when following begins again, then 
 });
 
 t.test('given a file whose end was cut off, when following begins again, then what was read does not come again', async (t) => {
-  const path = join(t.testdir({ log: text(numbered(0, 300)) }), 'log');
+  const path = join(testFolder(t, { log: text(numbered(0, 300)) }), 'log');
   const first = await startFollowing(t, path, { fromStart: true });
   await first.lines(300);
   await first.end();
@@ -275,12 +276,12 @@ t.test('given a file whose end was cut off, when following begins again, then wh
 
 t.test('given letters of several bytes across the pieces that are read, when they are followed, then they come whole', async (t) => {
   const lines = Array.from({ length: 4000 }, (_, at) => `${'é漢😀'.repeat(at % 13)} ${at}`);
-  const path = join(t.testdir({ log: text(lines) }), 'log');
+  const path = join(testFolder(t, { log: text(lines) }), 'log');
   t.same(await (await startFollowing(t, path, { fromStart: true })).lines(lines.length), lines);
 });
 
 t.test('given bytes that are not UTF-8, when they are followed, then they are replaced', async (t) => {
-  const path = join(t.testdir({ log: '' }), 'log');
+  const path = join(testFolder(t, { log: '' }), 'log');
   const follow = await startFollowing(t, path);
   await follow.begun;
   await appendFile(path, Buffer.from([0x61, 0xff, 0x62, 0x0a]));
@@ -288,14 +289,14 @@ t.test('given bytes that are not UTF-8, when they are followed, then they are re
 });
 
 t.test('given lines over the cap, when they are followed, then they are cut and counted', async (t) => {
-  const path = join(t.testdir({ log: `${'x'.repeat(200_000)}\nshort\n` }), 'log');
+  const path = join(testFolder(t, { log: `${'x'.repeat(200_000)}\nshort\n` }), 'log');
   const follow = await startFollowing(t, path, { fromStart: true, maxLineBytes: 100 });
   t.same(await follow.lines(2), ['x'.repeat(100), 'short']);
   t.match(follow.log.events, [{ level: 'warn', event: 'feed.lines-cut', fields: { lines: 1 } }]);
 });
 
 t.test('given ten megabytes at once, when they are followed, then every line comes, in order', async (t) => {
-  const path = join(t.testdir({ log: '' }), 'log');
+  const path = join(testFolder(t, { log: '' }), 'log');
   const follow = await startFollowing(t, path);
   await follow.begun;
   const lines = numbered(0, 100_000, 'Jan  5 10:00:00 web1 sshd[4242]: Failed password for root from 203.0.113.9 port 53122 ssh2, number');
@@ -306,7 +307,7 @@ t.test('given ten megabytes at once, when they are followed, then every line com
 });
 
 t.test('given what is no regular file, when it is followed, then that is told', async (t) => {
-  const follow = await startFollowing(t, t.testdir());
+  const follow = await startFollowing(t, testFolder(t));
   await follow.done;
   t.match(follow.failed(), { code: 'invalid-params' });
 });
@@ -315,7 +316,7 @@ t.test(
   'given a file that this user may not read, when it is followed, then that is told with the fix',
   { skip: process.getuid?.() === 0 && 'root may read everything' },
   async (t) => {
-    const path = join(t.testdir({ log: 'a\n' }), 'log');
+    const path = join(testFolder(t, { log: 'a\n' }), 'log');
     await chmod(path, 0);
     const follow = await startFollowing(t, path);
     await follow.done;
@@ -325,7 +326,7 @@ t.test(
 
 for (const cursor of ['', '{}', 'null', '{"dev":"1","inode":"2","offset":-1,"head":{"bytes":0,"sha256":""},"mtimeMs":0}']) {
   t.test(`given the cursor ${JSON.stringify(cursor)}, when a file is followed from it, then it is refused`, async (t) => {
-    const follow = await startFollowing(t, join(t.testdir({ log: 'a\n' }), 'log'), { cursor });
+    const follow = await startFollowing(t, join(testFolder(t, { log: 'a\n' }), 'log'), { cursor });
     await follow.done;
     t.match(follow.failed(), { code: 'invalid-params' });
   });

@@ -6,10 +6,11 @@ import { createRealClock } from '../../../supervisor/clock.ts';
 import type { FeedLine } from '../../../supervisor/feed/feed-source.ts';
 import { createJournalSource } from '../../../supervisor/feed/read-journal.ts';
 import { createQuietLog } from '../../support/quiet-log.ts';
+import { testFolder } from '../../support/test-folder.ts';
 
 /** Stands in for journalctl: notes its arguments, then does what the test says. */
 async function writeFake(t: Test, body: string): Promise<{ command: string; calls: () => Promise<string[][]> }> {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const command = join(folder, 'journalctl.mjs'); // a name that says what it is, for loaders that the test runner puts into every Node
   const notes = join(folder, 'calls');
   await writeFile(
@@ -129,7 +130,7 @@ t.test('given the end of the reading, when the signal is aborted, then journalct
 });
 
 t.test('given a machine without journalctl, when the journal is read, then that is told with the fix', async (t) => {
-  await t.rejects(start(t, join(t.testdir(), 'none'), null).done, { code: 'unavailable', details: { hint: /log file/ } });
+  await t.rejects(start(t, join(testFolder(t), 'none'), null).done, { code: 'unavailable', details: { hint: /log file/ } });
 });
 
 t.test(

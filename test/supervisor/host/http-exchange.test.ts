@@ -4,6 +4,7 @@ import t from 'tap';
 import { parseExemption } from '../../../supervisor/host/egress-rules.ts';
 import { createTestClient, get, openLoopback } from '../../support/fetch-setup.ts';
 import { listen, makeCertificate, serveBytes, serveHttp, skipWithoutOpenssl } from '../../support/local-servers.ts';
+import { testFolder } from '../../support/test-folder.ts';
 
 const ask = (port: number, options: Parameters<typeof get>[1] = {}) =>
   createTestClient().client.fetch(get(`http://a.example.test:${port}/?token=secret`, options), openLoopback(port));
@@ -186,7 +187,7 @@ t.test('given a first address that refuses, when another one was checked too, th
 });
 
 t.test('given a server with a certificate', { skip: skipWithoutOpenssl }, async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const own = makeCertificate(folder, 'DNS:a.example.test,IP:127.0.0.1');
   const other = makeCertificate(folder, 'DNS:b.example.test');
   const good = await serveHttp(t, (_seen, response) => void response.end('private'), own);

@@ -15,6 +15,7 @@ import { type Limits, startServer } from '../../../supervisor/http/server.ts';
 import { createKvStore } from '../../../supervisor/kv-store.ts';
 import { createTokens } from '../../../supervisor/tokens.ts';
 import { createQuietLog } from '../../support/quiet-log.ts';
+import { testFolder } from '../../support/test-folder.ts';
 import { createFakeSupervisor, fakeDoctor } from './fake-supervisor.ts';
 
 export type Answer = { status: number; headers: Record<string, string | string[] | undefined>; text: string; body: unknown };
@@ -23,7 +24,7 @@ type Options = { limits?: Partial<Limits>; listen?: AppDeps['listen']; host?: st
 
 /** The control plane on a port of its own, with the real tokens, store and audit, and a supervisor in memory. */
 export async function startApp(t: Test, options: Options = {}) {
-  const dataDir = options.dataDir ?? t.testdir();
+  const dataDir = options.dataDir ?? testFolder(t);
   const clock = createRealClock();
   const log = createQuietLog();
   const database = await openDatabase({ file: join(dataDir, 'lattice.db'), clock, log });

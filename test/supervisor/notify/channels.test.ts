@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { loadChannels, parseChannels } from '../../../supervisor/notify/channels.ts';
+import { testFolder } from '../../support/test-folder.ts';
 
 const uid = process.getuid?.() ?? 0;
 const webhook = { type: 'webhook', url: 'https://hooks.example.com/a', plugins: ['example.a'] };
@@ -92,7 +93,7 @@ for (const [what, text] of [
 }
 
 t.test('given a private file, when it is loaded, then its channels are known', async (t) => {
-  const file = join(t.testdir(), 'channels.json');
+  const file = join(testFolder(t), 'channels.json');
   writeFileSync(file, JSON.stringify({ channels: { ops: webhook } }), { mode: 0o600 });
 
   t.same([...(await loadChannels({ file, uid })).keys()], ['ops']);
@@ -101,7 +102,7 @@ t.test('given a private file, when it is loaded, then its channels are known', a
 });
 
 t.test('given a file that is not ours alone, when it is loaded, then it is refused before it is read', async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const file = join(folder, 'channels.json');
   writeFileSync(file, JSON.stringify({ channels: {} }), { mode: 0o600 });
   for (const mode of [0o644, 0o640, 0o604, 0o620, 0o602, 0o660, 0o601]) {
@@ -113,7 +114,7 @@ t.test('given a file that is not ours alone, when it is loaded, then it is refus
 });
 
 t.test('given a link, a folder, a pipe, nothing, or a file too large, when it is loaded, then it is refused', async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const at = (name: string) => join(folder, name);
   writeFileSync(at('real'), JSON.stringify({ channels: {} }), { mode: 0o600 });
   symlinkSync(at('real'), at('link'));

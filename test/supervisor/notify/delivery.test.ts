@@ -12,6 +12,7 @@ import { serveHttp } from '../../support/local-servers.ts';
 import { createQuietLog } from '../../support/quiet-log.ts';
 import { serveSmtp } from '../../support/smtp-sink.ts';
 import { openTempDatabase } from '../../support/temp-database.ts';
+import { testFolder } from '../../support/test-folder.ts';
 
 const plugins = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'].map((name) => `example.${name}`);
 
@@ -133,7 +134,7 @@ t.test('given a receiver that never answers, when the attempt’s deadline passe
 
 t.test('given a message that was accepted before a crash, when the service starts again, then it is delivered', async (t) => {
   const { port, seen } = await serveHttp(t, (_seen, response) => void response.end());
-  const file = join(t.testdir(), 'lattice.db');
+  const file = join(testFolder(t), 'lattice.db');
   const open = () => openDatabase({ file, clock: createFakeClock(), log: createQuietLog() });
   const before = await open();
   const id = await createBench(t, before, hookTo(port)).put();

@@ -5,6 +5,7 @@ import type { OutboxRow } from '../../../supervisor/notify/outbox.ts';
 import { createSendEmail } from '../../../supervisor/notify/send-email.ts';
 import { makeCertificate, skipWithoutOpenssl } from '../../support/local-servers.ts';
 import { serveSmtp } from '../../support/smtp-sink.ts';
+import { testFolder } from '../../support/test-folder.ts';
 
 const row: OutboxRow = {
   id: 'n-1',
@@ -102,7 +103,7 @@ t.test('given a channel with a password, when the server offers no TLS, then the
 });
 
 t.test('given a server with a certificate', { skip: skipWithoutOpenssl }, async (t) => {
-  const certificate = makeCertificate(t.testdir(), 'IP:127.0.0.1');
+  const certificate = makeCertificate(testFolder(t), 'IP:127.0.0.1');
   const trusting = createSendEmail({ ca: [certificate.cert] });
 
   for (const implicit of [true, false]) {

@@ -5,6 +5,7 @@ import t from 'tap';
 import { defaultResources } from '../../../protocol/manifest.ts';
 import { createCgroupLeaf } from '../../../supervisor/sandbox/cgroup.ts';
 import { closeLeaf, notStarted } from '../../../supervisor/sandbox/cgroup-leaves.ts';
+import { testFolder } from '../../support/test-folder.ts';
 
 const exit = { cause: 'signal', code: null, signal: 'SIGKILL', detail: '' } as const;
 const open = (folder: string) => createCgroupLeaf(folder, 'example.hello-7', defaultResources, (path) => rm(path, { recursive: true }));
@@ -12,7 +13,7 @@ const open = (folder: string) => createCgroupLeaf(folder, 'example.hello-7', def
 t.test(
   'given a child that the kernel ended for its memory, when its cgroup is closed, then the exit says so and nothing is left',
   async (t) => {
-    const folder = t.testdir();
+    const folder = testFolder(t);
     const leaf = await open(folder);
     const home = join(folder, 'example.hello-7');
     t.equal(readFileSync(join(home, 'memory.max'), 'utf8'), String(128 * 1024 * 1024));
@@ -23,7 +24,7 @@ t.test(
 );
 
 t.test('given an end without a memory kill, or no cgroup at all, when it is closed, then the exit is told as it was', async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const leaf = await open(folder);
   writeFileSync(join(folder, 'example.hello-7/memory.events'), 'oom_kill 0\n');
   t.same(await closeLeaf(leaf, exit), exit);

@@ -3,10 +3,11 @@ import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { defaultResources } from '../../../protocol/manifest.ts';
 import { createCgroupLeaf, detectCgroup, prepareCgroup } from '../../../supervisor/sandbox/cgroup.ts';
+import { testFolder } from '../../support/test-folder.ts';
 
 /** A tree of plain files in the kernel's shape: what is written can be read back, and that is all it does. */
 function plant(t: Test, files: Record<string, string>) {
-  const root = t.testdir();
+  const root = testFolder(t);
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
     writeFileSync(join(root, path), text);

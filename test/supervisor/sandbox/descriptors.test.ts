@@ -4,11 +4,12 @@ import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { openDescriptors } from '../../../supervisor/sandbox/descriptors.ts';
+import { testFolder } from '../../support/test-folder.ts';
 
 const row = (flags: string) => `pos:\t0\nflags:\t${flags}\nmnt_id:\t16\nino:\t1030\n`;
 
 t.test('given descriptors with and without close-on-exec, when they are listed, then only those a child would inherit are', async (t) => {
-  const folder = t.testdir({
+  const folder = testFolder(t, {
     '0': row('0100000'),
     '2': row('0100001'),
     '3': row('02100000'),

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { readInterpreter } from '../../../supervisor/sandbox/elf-interpreter.ts';
+import { testFolder } from '../../support/test-folder.ts';
 
 /** A file that is nothing but headers: one program header of the given type, then the bytes it points to. */
 function buildElf(type: number, text: string): Buffer {
@@ -27,7 +28,7 @@ const rows: [name: string, bytes: Buffer, expected: string | null][] = [
 ];
 for (const [name, bytes, expected] of rows) {
   t.test(`given ${name}, when its loader is looked for, then it is ${expected ?? 'none'}`, async (t) => {
-    const file = join(t.testdir(), 'file');
+    const file = join(testFolder(t), 'file');
     writeFileSync(file, bytes);
     t.equal(await readInterpreter(file), expected);
   });

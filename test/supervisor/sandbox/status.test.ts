@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { createStatusReader, findPluginProcess, identifyProcess, signalProcess } from '../../../supervisor/sandbox/status.ts';
+import { testFolder } from '../../support/test-folder.ts';
 
 const statLine = (pid: number, name: string, state: string, start: number) =>
   `${pid} (${name}) ${state} ${Array.from({ length: 18 }, (_, index) => index).join(' ')} ${start} 0 0\n`;
@@ -31,28 +32,28 @@ t.test('given rubbish and floods, when they are pushed, then nothing is thrown a
 });
 
 t.test('given a process whose name holds brackets and spaces, when it is identified, then its start time is the right field', async (t) => {
-  const root = t.testdir({ '12': { stat: statLine(12, 'a) R 1 2 (b', 'S', 987654) } });
+  const root = testFolder(t, { '12': { stat: statLine(12, 'a) R 1 2 (b', 'S', 987654) } });
   t.same(identifyProcess(12, root), { pid: 12, startTime: '987654' });
 });
 
 t.test('given a zombie, a missing process and a broken line, when they are identified, then there is nobody', async (t) => {
-  const root = t.testdir({ '12': { stat: statLine(12, 'gone', 'Z', 1) }, '13': { stat: 'nonsense' } });
+  const root = testFolder(t, { '12': { stat: statLine(12, 'gone', 'Z', 1) }, '13': { stat: 'nonsense' } });
   for (const pid of [12, 13, 14]) t.equal(identifyProcess(pid, root), undefined);
 });
 
 t.test('given the init of a sandbox, when its plugin is looked for, then it is the first child', async (t) => {
-  const root = t.testdir({ '20': { task: { '20': { children: '21 22 ' } } }, '21': { stat: statLine(21, 'node', 'R', 5) } });
+  const root = testFolder(t, { '20': { task: { '20': { children: '21 22 ' } } }, '21': { stat: statLine(21, 'node', 'R', 5) } });
   t.same(findPluginProcess(20, root), { pid: 21, startTime: '5' });
   t.equal(findPluginProcess(30, root), undefined);
 });
 
 t.test('given an init without children, when its plugin is looked for, then there is none', async (t) => {
-  const root = t.testdir({ '20': { task: { '20': { children: '' } } } });
+  const root = testFolder(t, { '20': { task: { '20': { children: '' } } } });
   t.equal(findPluginProcess(20, root), undefined);
 });
 
 t.test('given a pid that another process has by now, when it is signalled, then it is not', async (t) => {
-  const root = t.testdir();
+  const root = testFolder(t);
   mkdirSync(join(root, '21'));
   writeFileSync(join(root, '21', 'stat'), statLine(21, 'node', 'R', 5));
   const sent: unknown[] = [];

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { describeOwnNode, findTools } from '../../../supervisor/sandbox/tools.ts';
+import { testFolder } from '../../support/test-folder.ts';
 
 t.test('given this process, when its own Node is described, then it is the one that runs', async (t) => {
   const facts = describeOwnNode();
@@ -26,7 +27,7 @@ t.test('given the facts of this process, when tools are found, then a child’s 
 });
 
 t.test('given folders where nothing of root is, when tools are found, then there are none', async (t) => {
-  const folder = t.testdir({ bwrap: 'not ours', prlimit: 'nor this' });
+  const folder = testFolder(t, { bwrap: 'not ours', prlimit: 'nor this' });
   chmodSync(join(folder, 'bwrap'), 0o777);
   chmodSync(join(folder, 'prlimit'), 0o777);
 

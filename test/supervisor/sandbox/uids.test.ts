@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { childUids, createUidPool, processesByUid } from '../../../supervisor/sandbox/uids.ts';
+import { testFolder } from '../../support/test-folder.ts';
 
 const nobodyBusy = () => new Map<number, number[]>();
 
@@ -46,7 +47,7 @@ t.test('given two services, when they take uids at the same moment, then they be
 });
 
 t.test('given processes of other users only, when the range is scanned, then nothing is found', async (t) => {
-  const root = t.testdir();
+  const root = testFolder(t);
   mkdirSync(join(root, '17'));
   mkdirSync(join(root, 'self'));
   t.same([...processesByUid(root)], []);
