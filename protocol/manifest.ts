@@ -1,6 +1,7 @@
 import canonicalize from 'canonicalize';
 import { z } from 'zod';
 import { capabilities, capabilityNames, isCapability, pluginTypes, typeRefusal } from './capabilities.ts';
+import { type Manifest, normaliseV3 } from './manifest-form.ts';
 import { scopes } from './scopes.ts';
 import { parseStrict } from './strict-json.ts';
 
@@ -139,7 +140,9 @@ export function signingBytes(manifest: Record<string, unknown>): Buffer {
 }
 
 export type ManifestFault = { code: string; detail: string };
-export type ParsedManifest = { ok: true; manifest: ManifestV3; raw: Record<string, unknown> } | { ok: false; fault: ManifestFault };
+export type ParsedManifest =
+  | { ok: true; manifest: Manifest; signed: { payload: Buffer; signature: string } }
+  | { ok: false; fault: ManifestFault };
 const fail = (code: string, detail: string): ParsedManifest => ({ ok: false, fault: { code, detail } });
 
 /** Reads the bytes of a manifest.json. Nothing of it is trusted: its signature has not been looked at. */
@@ -161,7 +164,12 @@ export function parseManifest(bytes: Uint8Array): ParsedManifest {
       `"${String(unknown).slice(0, 64)}" is not one of the ${Object.keys(capabilities).length} capabilities`,
     );
   const checked = manifestV3.safeParse(raw);
-  if (checked.success) return { ok: true, manifest: checked.data, raw };
+  if (checked.success)
+    return {
+      ok: true,
+      manifest: normaliseV3(checked.data),
+      signed: { payload: signingBytes(raw), signature: checked.data.signature_ed25519 },
+    };
   const [issue] = checked.error.issues;
   return fail('invalid-manifest', `/${issue?.path.join('/') ?? ''}: ${issue?.message ?? 'refused'}`);
 }

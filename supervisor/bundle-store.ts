@@ -5,6 +5,7 @@ import { Piscina } from 'piscina';
 import { HostError } from '../protocol/errors.ts';
 import type { ManifestFault } from '../protocol/manifest.ts';
 import type { Clock } from './clock.ts';
+import type { LoadedBundle } from './loaded-bundle.ts';
 import { type VerifiedManifest, verifyManifest } from './manifest-verify.ts';
 import type { RefusedBundle } from './plugin-view.ts';
 import { parseTrustPolicy, type TrustPolicy } from './trust-policy.ts';
@@ -82,7 +83,7 @@ export async function createBundleStore({ pluginDir, stagingDir, readPolicy, clo
     },
 
     /** The accepted bytes for a start, judged by the present policy. Throws HostError `verification-failed` when they may not run (any more). */
-    async load(bundleSha256: string): Promise<{ manifest: VerifiedManifest; artifact: Buffer; artifactSha256: string }> {
+    async load(bundleSha256: string): Promise<LoadedBundle> {
       const loaded = await run<Loaded>({ kind: 'load', staging: stagingDir, bundleSha256 });
       if (!loaded.ok) {
         // A copy that is not what was accepted is of no use; the next rescan stages the bundle anew, if it is still there.
@@ -99,8 +100,12 @@ export async function createBundleStore({ pluginDir, stagingDir, readPolicy, clo
       const { buffer, byteOffset, byteLength } = loaded.artifact;
       return {
         manifest: verdict.manifest,
+        bundleSha256,
         artifact: Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength),
         artifactSha256: loaded.artifactSha256,
+        entry: { path: 'artifact', sha256: loaded.artifactSha256 },
+        root: null,
+        files: [],
       };
     },
 

@@ -1,13 +1,11 @@
 import { risks } from '../protocol/capabilities.ts';
 import { HostError } from '../protocol/errors.ts';
-import type { ManifestV3 } from '../protocol/manifest.ts';
+import type { Manifest, ServiceMethod } from '../protocol/manifest-form.ts';
 import { isScope, scopeTable } from '../protocol/scopes.ts';
 import type { Actor, CallRequest } from './plugin-view.ts';
 
-export type ServiceMethodRow = NonNullable<ManifestV3['services']>[number]['methods'][number];
-
 /** The declared method, or `method-not-found` with what there is. */
-export function findMethod(manifest: ManifestV3, { service, method }: CallRequest): ServiceMethodRow {
+export function findMethod(manifest: Manifest, { service, method }: CallRequest): ServiceMethod {
   const services = manifest.services ?? [];
   const row = services.find(({ name }) => name === service)?.methods.find(({ name }) => name === method);
   if (row) return row;
@@ -21,7 +19,7 @@ export function findMethod(manifest: ManifestV3, { service, method }: CallReques
  * Refuses a caller without `plugin:call`, without a scope that the method names (none named: `plugin:admin`), or, for a method that writes or
  * changes the host, without any scope of at least that risk: a plugin's own declaration cannot lower what its effect needs.
  */
-export function checkCallScopes(id: string, row: ServiceMethodRow, actor: Actor): void {
+export function checkCallScopes(id: string, row: ServiceMethod, actor: Actor): void {
   const missing = ['plugin:call', ...(row.scopes.length === 0 ? ['plugin:admin'] : row.scopes)].filter(
     (scope) => !actor.scopes.includes(scope),
   );

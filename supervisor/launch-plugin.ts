@@ -1,16 +1,16 @@
 import { highestRisk } from '../protocol/capabilities.ts';
 import { defaultResources, type Resources } from '../protocol/manifest.ts';
-import type { VerifiedManifest } from './manifest-verify.ts';
+import type { LoadedBundle } from './loaded-bundle.ts';
 import type { Launch } from './runner.ts';
 
 /** What one generation is started with: a grant is made from nothing less than a verified manifest. */
 export function createLaunch(
-  bundle: { manifest: VerifiedManifest; artifact: Buffer; artifactSha256: string },
+  bundle: LoadedBundle,
   generation: number,
   config: Readonly<Record<string, unknown>>,
   ceilings: Resources,
 ): Launch {
-  const { manifest, artifact, artifactSha256 } = bundle;
+  const { manifest, artifact, entry } = bundle;
   const asked = { ...defaultResources, ...manifest.resources };
   return {
     plugin: { id: manifest.id, name: manifest.name, version: manifest.version },
@@ -32,6 +32,6 @@ export function createLaunch(
       tmp_mib: Math.min(asked.tmp_mib, ceilings.tmp_mib),
     },
     artifact,
-    artifactSha256,
+    artifactSha256: entry.sha256,
   };
 }

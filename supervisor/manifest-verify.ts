@@ -1,11 +1,12 @@
 import { hash, verify } from 'node:crypto';
 import { highestRisk, risks } from '../protocol/capabilities.ts';
-import { type ManifestFault, type ManifestV3, parseManifest, signingBytes } from '../protocol/manifest.ts';
+import { type ManifestFault, parseManifest } from '../protocol/manifest.ts';
+import type { Manifest } from '../protocol/manifest-form.ts';
 import type { Publisher, TrustPolicy } from './trust-policy.ts';
 
 declare const verified: unique symbol;
 /** A manifest whose schema, digest, signature and publisher were checked against a trust policy. Only this file makes one. */
-export type VerifiedManifest = ManifestV3 & { readonly [verified]: true };
+export type VerifiedManifest = Manifest & { readonly [verified]: true };
 export type Verdict = { ok: true; manifest: VerifiedManifest; bundleSha256: string; text: string } | { ok: false; fault: ManifestFault };
 
 const fail = (code: string, detail: string): Verdict => ({ ok: false, fault: { code, detail } });
@@ -17,11 +18,11 @@ const fail = (code: string, detail: string): Verdict => ({ ok: false, fault: { c
 export function verifyManifest(bytes: Buffer, artifactSha256: string, policy: TrustPolicy, nowMs: number): Verdict {
   const parsed = parseManifest(bytes);
   if (!parsed.ok) return parsed;
-  const { manifest, raw } = parsed;
+  const { manifest, signed } = parsed;
   if (manifest.digest_sha256 !== artifactSha256) return fail('digest-mismatch', 'the artifact is not the one that the manifest pins');
   const publisher = policy.publishers.get(manifest.publisher);
   if (!publisher) return fail('publisher-not-trusted', `publisher ${manifest.publisher} is not in the trust policy`);
-  const refusal = checkSignature(manifest, raw, publisher, policy, nowMs) ?? checkReach(manifest, publisher);
+  const refusal = checkSignature(manifest, signed, publisher, policy, nowMs) ?? checkReach(manifest, publisher);
   if (refusal) return { ok: false, fault: refusal };
   const bundleSha256 = hash('sha256', bytes, 'hex');
   if (policy.revokedBundles.has(bundleSha256)) return fail('bundle-revoked', 'the trust policy revokes this bundle');
@@ -29,15 +30,14 @@ export function verifyManifest(bytes: Buffer, artifactSha256: string, policy: Tr
 }
 
 function checkSignature(
-  manifest: ManifestV3,
-  raw: Record<string, unknown>,
+  manifest: Manifest,
+  { payload, signature: text }: { payload: Buffer; signature: string },
   publisher: Publisher,
   policy: TrustPolicy,
   nowMs: number,
 ): ManifestFault | null {
-  const payload = signingBytes(raw);
-  const signature = Buffer.from(manifest.signature_ed25519, 'base64');
-  const isCanonical = signature.toString('base64') === manifest.signature_ed25519; // spare bits would give one signature several spellings
+  const signature = Buffer.from(text, 'base64');
+  const isCanonical = signature.toString('base64') === text; // spare bits would give one signature several spellings
   const signer = isCanonical ? publisher.keys.find(({ key }) => verify(null, payload, key, signature)) : undefined;
   if (!signer)
     return { code: 'signature-invalid', detail: `no key of publisher ${manifest.publisher} made this signature over this manifest` };
@@ -48,7 +48,7 @@ function checkSignature(
   return null;
 }
 
-function checkReach(manifest: ManifestV3, publisher: Publisher): ManifestFault | null {
+function checkReach(manifest: Manifest, publisher: Publisher): ManifestFault | null {
   if (publisher.ids !== null && !publisher.ids.some((prefix) => manifest.id.startsWith(prefix))) {
     return { code: 'id-not-allowed', detail: `publisher ${manifest.publisher} may not sign the id ${manifest.id}` };
   }

@@ -1,6 +1,6 @@
 import { compare } from 'semver';
-import type { ManifestV3 } from '../protocol/manifest.ts';
 import { defaultResources } from '../protocol/manifest.ts';
+import type { Manifest } from '../protocol/manifest-form.ts';
 import type { VerifiedBundle } from './bundle-store.ts';
 import type { Status } from './plugin-lifecycle.ts';
 import type { PluginLog } from './plugin-log.ts';
@@ -12,13 +12,13 @@ import type { Runtime } from './runtime.ts';
 export type PluginEntry = {
   id: string;
   bundle: VerifiedBundle | null;
-  accepted: { record: PluginRecord; manifest: ManifestV3; runtime: Runtime; log: PluginLog; callers: Map<string, number> } | null;
+  accepted: { record: PluginRecord; manifest: Manifest; runtime: Runtime; log: PluginLog; callers: Map<string, number> } | null;
 };
 
 export const statusOf = (entry: PluginEntry): Status => entry.accepted?.record.status ?? 'verified';
 
 /** What the entry shows: the accepted manifest, or, before one is accepted, the one on disk. */
-export function manifestOf(entry: PluginEntry): ManifestV3 {
+export function manifestOf(entry: PluginEntry): Manifest {
   const manifest = entry.accepted?.manifest ?? entry.bundle?.manifest;
   if (!manifest) throw new Error(`${entry.id} has neither a bundle nor a record`);
   return manifest;
