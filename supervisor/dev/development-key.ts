@@ -1,8 +1,8 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { closeSync, constants, fchmodSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { readPrivateKey } from '../publish/pack-plugin.ts';
 import { trustSchemaV2 } from '../trust-policy.ts';
-import { readPrivateKey } from './pack-plugin.ts';
 
 export const developmentPublisher = 'dev.local';
 /** What the key made on a developer's machine may sign: never an id that somebody else could publish. */

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { packPlugin, placeBundle } from '../publish/pack-plugin.ts';
 import { developmentPolicy, ensureDevelopmentKey } from './development-key.ts';
-import { packPlugin, placeBundle } from './pack-plugin.ts';
 
 const sources = fileURLToPath(new URL('../../plugins', import.meta.url));
 

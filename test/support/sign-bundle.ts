@@ -1,7 +1,7 @@
 import { createPublicKey, hash, type KeyObject, sign } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { signingBytes } from '../../protocol/manifest.ts';
-import type { PackedPlugin } from '../../supervisor/dev/pack-plugin.ts';
+import type { PackedPlugin } from '../../supervisor/publish/pack-plugin.ts';
 
 export const testPublisher = 'test.local';
 
