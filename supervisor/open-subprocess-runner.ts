@@ -28,7 +28,7 @@ async function openCgroup(startedBySystemd: boolean): Promise<CgroupOffer> {
 
 /** Finds the tools, tries the sandbox on a payload that attacks it, and gives out the runner; the probe's findings go to the log. */
 export async function openSubprocessRunner(
-  config: Config,
+  config: Pick<Config, 'sandbox'>,
   log: Log,
   options: { clock: Clock; startedBySystemd: boolean },
 ): Promise<Runner> {

@@ -111,12 +111,14 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
     },
   });
   child.stderr.on('data', stderr.push);
-  const outputEnded = Promise.all([child.stdout, child.stderr].map(waitForEnd));
+  const direct = { input: child.stdout, output: child.stdin, kill: contained.kill };
+  const { input, output: toChild } = events.interpose?.(direct) ?? direct;
+  const outputEnded = Promise.all([input, child.stderr].map(waitForEnd));
   let halfLine: { timer: Timer; tell(): void } | null = null;
 
   const peer = createPeer({
-    input: child.stdout,
-    output: child.stdin,
+    input,
+    output: toChild,
     timers: deps.clock,
     handle: dispatch,
     stalledAfterMs: writeStalledMs,

@@ -31,6 +31,7 @@ export type GuardedClientDeps = {
   resolve?: Resolve;
   ca?: readonly string[]; // instead of the system's; for tests
   ownAddresses?: () => readonly string[];
+  exchange?: typeof exchange; // instead of a connection: recorded answers, under the same rules
 };
 
 const listOwnAddresses = (): string[] => Object.values(networkInterfaces()).flatMap((rows) => rows?.map((row) => row.address) ?? []);
@@ -39,6 +40,7 @@ const listOwnAddresses = (): string[] => Object.values(networkInterfaces()).flat
 export function createGuardedClient(deps: GuardedClientDeps): GuardedClient {
   const resolveHost = createHostResolver(deps.resolve ?? resolveBySystem);
   const ownAddresses = deps.ownAddresses ?? listOwnAddresses;
+  const send = deps.exchange ?? exchange;
 
   /** The addresses that this hop may connect to. One bad address refuses them all: it tells of a name that is not what it seems. */
   async function admit(url: URL, policy: FetchPolicy, signal: AbortSignal): Promise<readonly string[]> {
@@ -70,7 +72,7 @@ export function createGuardedClient(deps: GuardedClientDeps): GuardedClient {
     for (let redirects = 0; ; redirects++) {
       const hop: Outgoing = outgoing;
       const addresses = await admit(hop.url, policy, signal);
-      const result = await exchange({ outgoing: hop, addresses, ca: deps.ca, signal }, async (received) => {
+      const result = await send({ outgoing: hop, addresses, ca: deps.ca, signal }, async (received) => {
         const next = request.redirect === 'follow' ? followRedirect(hop, received.status, received.headers.location) : null;
         return next ?? { status: received.status, ...(await finish(received)), url: hop.url.href, redirects };
       });
