@@ -1,8 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { packPlugin } from '../publish/pack-plugin.ts';
-import { placeBundle } from '../publish/place-bundle.ts';
+import { packPlugin, placeBundle } from '../publish/pack-plugin.ts';
 import { developmentPolicy, ensureDevelopmentKey } from './development-key.ts';
 
 const sources = fileURLToPath(new URL('../../plugins', import.meta.url));

@@ -7,8 +7,7 @@ import { parseManifest } from '../../protocol/manifest.ts';
 import { createBundleStore } from '../../supervisor/bundle-store.ts';
 import { createRealClock } from '../../supervisor/clock.ts';
 import { developmentPolicy } from '../../supervisor/dev/development-key.ts';
-import { packPlugin } from '../../supervisor/publish/pack-plugin.ts';
-import { placeBundle } from '../../supervisor/publish/place-bundle.ts';
+import { packPlugin, placeBundle } from '../../supervisor/publish/pack-plugin.ts';
 import { testFolder } from '../support/test-folder.ts';
 import { listBlocks, projectRoot, readText } from './markdown.ts';
 

@@ -1,0 +1,167 @@
+import { asHostError, HostError } from '../../../protocol/errors.ts';
+import type { Manifest } from '../../../protocol/manifest-form.ts';
+import type { AuditRow } from '../../audit.ts';
+import { queryAudit } from '../../audit-query.ts';
+import { findMethod } from '../../call-scopes.ts';
+import { type Clock, createRealClock } from '../../clock.ts';
+import type { LoadedBundle } from '../../loaded-bundle.ts';
+import type { InvokeOptions } from '../../runner.ts';
+import type { Armed } from '../../runtime.ts';
+import { type Fault, parseFault } from '../faults/faults.ts';
+import type { Fixture } from '../fixture/fixture-schema.ts';
+import { checkFixture } from '../fixture/read-fixture.ts';
+import { asFailure, type HarnessEvent, type NewEvent } from './harness-events.ts';
+import { createLivePlugin, type LivePlugin } from './live-plugin.ts';
+import type { Captured } from './mock-handlers.ts';
+import type { StoredEntry } from './mock-world.ts';
+import { createRedactor, listSecrets } from './redact.ts';
+import { openSource } from './source-bundle.ts';
+import { openWorkshop, type Workshop } from './workshop.ts';
+
+export type HarnessOptions = {
+  /** A folder with the sources of a plugin, or with a packed bundle. */
+  folder: string;
+  workshop?: Workshop;
+  fixture?: Fixture;
+  /** The operator's settings; they go over those of the fixture. */
+  config?: Readonly<Record<string, unknown>>;
+  /** Everything is granted and answered, and what was used is remembered. */
+  grantAll?: boolean;
+  faults?: readonly Fault[];
+  /** The clock of the mocks: of delays, and of the times in records. */
+  clock?: Clock;
+  /** Tell of every message on the wire too. */
+  messages?: boolean;
+  onEvent?(event: HarnessEvent): void;
+  /** Each line both ways, as it was, for a recorder that takes out secrets itself. */
+  onLine?(direction: 'in' | 'out', line: string): void;
+};
+
+const invokeTimeoutMs = 30_000; // of a method whose manifest states none, as in the service
+
+/** Runs one plugin as the service would, caged, with the real broker; only the world behind the broker is made up. */
+export async function openHarness(options: HarnessOptions) {
+  const real = createRealClock();
+  const openedAt = real.monotonicMs();
+  const source = openSource(options.folder);
+  const fixture = options.fixture ?? checkFixture({});
+  const config = { ...fixture.config, ...options.config };
+  const redact = createRedactor(listSecrets(config));
+  const workshop = options.workshop ?? (await openWorkshop());
+  let lastId = 0;
+  let live: LivePlugin | null = null;
+  let turn: Promise<unknown> = Promise.resolve();
+
+  const tell = (event: NewEvent): void => options.onEvent?.({ at: Math.round(real.monotonicMs() - openedAt), ...event });
+  for (const text of workshop.warnings) tell({ kind: 'note', level: 'warn', text });
+
+  async function build(): Promise<LoadedBundle> {
+    const began = real.monotonicMs();
+    const ms = () => Math.round(real.monotonicMs() - began);
+    try {
+      const bundle = await source.load();
+      tell({ kind: 'build', ok: true, ms: ms(), detail: `${bundle.artifact.length} bytes` });
+      return bundle;
+    } catch (thrown) {
+      tell({ kind: 'build', ok: false, ms: ms(), detail: asHostError(thrown).message });
+      throw thrown;
+    }
+  }
+
+  async function arm(): Promise<void> {
+    const bundle = await build(); // a throw leaves what runs as it is
+    if (live && live.id !== bundle.manifest.id) {
+      await live.close();
+      live = null;
+    }
+    live ??= await createLivePlugin({ ...options, fixture, config, clock: options.clock ?? real }, bundle, {
+      workshop,
+      redact,
+      tell,
+      nextId: () => ++lastId,
+    });
+    const armed = await live.start(bundle);
+    if (!armed.ok) throw notStarted(armed, live.lastWords());
+  }
+
+  /** Starts and stops follow each other, however often they are asked for. */
+  function inTurn<T>(job: () => Promise<T>): Promise<T> {
+    const result = turn.then(job);
+    turn = result.catch(() => undefined);
+    return result;
+  }
+
+  function plugin(): LivePlugin {
+    if (live) return live;
+    throw new HostError('unavailable', 'the plugin was not started', { hint: 'mend what the build says' });
+  }
+
+  async function call(service: string, method: string, payload: unknown = null, more: Partial<InvokeOptions> = {}): Promise<unknown> {
+    const { manifest, runtime } = plugin();
+    const row = findMethod(manifest(), { id: manifest().id, service, method, payload });
+    const [id, name, began] = [++lastId, `${service}.${method}`, real.monotonicMs()];
+    tell({ kind: 'invoke', id, method: name, payload: redact(payload) });
+    const ms = () => real.monotonicMs() - began;
+    const onProgress = (value: unknown) => {
+      tell({ kind: 'progress', id, method: name, value: redact(value) });
+      more.onProgress?.(value);
+    };
+    try {
+      const result = await runtime.invoke(service, method, payload, { timeoutMs: row.timeout_ms ?? invokeTimeoutMs, ...more, onProgress });
+      tell({ kind: 'answer', id, method: name, ms: ms(), outcome: { ok: true, result: redact(result) } });
+      return result;
+    } catch (thrown) {
+      tell({ kind: 'answer', id, method: name, ms: ms(), outcome: { ok: false, error: asFailure(asHostError(thrown)) } });
+      throw thrown;
+    }
+  }
+
+  return {
+    folder: source.folder,
+    form: source.form,
+    level: workshop.runner.sandbox()?.level ?? 'none',
+    /** Builds and starts the plugin. Throws when it cannot be built or is not ready; the last good one goes on when a later build fails. */
+    start: () => inTurn(arm),
+    /** The same with the sources as they are now. */
+    reload: () => inTurn(arm),
+    call,
+    /** Stops the plugin; nothing of it is left. */
+    stop: () =>
+      inTurn(async () => {
+        await live?.close();
+        live = null;
+      }),
+    manifest: (): Manifest => plugin().manifest(),
+    state: (): string => live?.runtime.state() ?? 'stopped',
+    view: () => live?.runtime.view() ?? null,
+    why: () => live?.runtime.why() ?? null,
+    usage: () => live?.usage() ?? null,
+    /** What it sent with notify.send. */
+    notifications: (): readonly Captured[] => live?.world.notifications ?? [],
+    /** What the buckets hold: the plugin's own is `plugin:<id>`. */
+    kv: (): Promise<StoredEntry[]> => plugin().world.entries(),
+    audit: (limit = 1000): Promise<AuditRow[]> => queryAudit(plugin().world.database.read, { limit }),
+    /** What it has asked for so far; null unless everything is granted. */
+    used: () => live?.used() ?? null,
+    unusedFixtureLines: (): string[] => live?.world.matcher.unused() ?? [],
+    /** The next host call waits until `resume`. */
+    pause: () => plugin().gate.close(),
+    resume: () => plugin().gate.open(),
+    isPaused: (): boolean => live?.gate.isClosed() ?? false,
+    /** From now on; `times` of its occurrences. */
+    inject: (fault: string | Fault): void => plugin().inject(typeof fault === 'string' ? parseFault(fault) : fault),
+    redact,
+    tell,
+  };
+}
+
+export type Harness = Awaited<ReturnType<typeof openHarness>>;
+
+function notStarted({ cause, message }: Extract<Armed, { ok: false }>, lastWords: readonly string[]): HostError {
+  const code = cause === 'sandbox-unavailable' ? 'sandbox-unavailable' : 'plugin-crashed';
+  return new HostError(code, `the plugin did not start: ${message}`, {
+    rule: cause,
+    stderr: lastWords,
+    hint: lastWords.find((line) => line.trim() !== '') ?? 'look at its log',
+  });
+}

@@ -1,0 +1,52 @@
+import { asHostError } from '../../../protocol/errors.ts';
+import type { BrokerDeps, Dispatch } from '../../broker.ts';
+import { printable } from '../../broker.ts';
+import type { Clock } from '../../clock.ts';
+import { type AnsweredBy, asFailure, type NewEvent, type Outcome } from './harness-events.ts';
+import type { Redact } from './redact.ts';
+
+type Deps = { clock: Clock; redact: Redact; tell(event: NewEvent): void; nextId(): number; gate(): Promise<void> | null };
+
+/** Tells of every host call with its verdict and duration, and holds one back while a developer looks at it. */
+export function createCallWatch({ clock, redact, tell, nextId, gate }: Deps) {
+  let denied = false;
+  const byFixture = new WeakSet<object>();
+
+  return {
+    /** The broker's word that it refused: it says so in the same breath in which it is asked. */
+    appendDenial: (() => {
+      denied = true;
+    }) satisfies BrokerDeps['appendDenial'],
+    /** The fixture's word that it answered the call with this signal. */
+    answeredByFixture: (signal: AbortSignal): void => void byFixture.add(signal),
+    watch:
+      (dispatch: Dispatch): Dispatch =>
+      async (rawMethod, rawParams, context) => {
+        const [id, method, params] = [nextId(), printable(rawMethod), redact(rawParams)];
+        tell({ kind: 'host-call', id, method, params });
+        const held = gate();
+        if (held) {
+          tell({ kind: 'paused', id, method, params });
+          await held;
+        }
+        const began = clock.monotonicMs();
+        denied = false;
+        const answer = dispatch(rawMethod, rawParams, context);
+        const refused = denied;
+        const end = (outcome: Outcome): void => {
+          const by: AnsweredBy = refused ? 'broker' : byFixture.has(context.signal) ? 'fixture' : 'mock';
+          const ms = clock.monotonicMs() - began;
+          tell({ kind: 'host-answer', id, method, params, verdict: refused ? 'deny' : 'allow', by, ms, outcome });
+        };
+        try {
+          const result = await answer;
+          end({ ok: true, result: redact(result) });
+          return result;
+        } catch (thrown) {
+          const failure = asFailure(asHostError(thrown));
+          end({ ok: false, error: { ...failure, details: redact(failure.details) as typeof failure.details } }); // an object stays one
+          throw thrown;
+        }
+      },
+  };
+}
