@@ -1,4 +1,6 @@
+import { asHostError } from '../protocol/errors.ts';
 import type { Host, HostCallOptions } from './define-plugin.ts';
+import { createHostCallError } from './plugin-error.ts';
 
 export type Request = (method: string, params: unknown, options: { timeoutMs: number; signal?: AbortSignal }) => Promise<unknown>;
 
@@ -8,6 +10,11 @@ export type Request = (method: string, params: unknown, options: { timeoutMs: nu
  */
 export function createHost(request: Request, callTimeoutMs: number): Host {
   const namespaces = new Map<string, object>();
+  const call = (method: string, params: unknown, { timeoutMs = callTimeoutMs, signal }: HostCallOptions) =>
+    request(method, params ?? {}, { timeoutMs, ...(signal ? { signal } : {}) }).catch((thrown: unknown) => {
+      const { code, message, details } = asHostError(thrown);
+      throw createHostCallError(method, code, message, details);
+    });
   const createNamespace = (namespace: string): object =>
     new Proxy(
       {},
@@ -15,11 +22,7 @@ export function createHost(request: Request, callTimeoutMs: number): Host {
         get: (_target, verb) =>
           typeof verb === 'symbol' || verb === 'then' // awaiting a namespace must not become a call
             ? undefined
-            : (params: unknown, options: HostCallOptions = {}) =>
-                request(`${namespace}.${verb}`, params ?? {}, {
-                  timeoutMs: options.timeoutMs ?? callTimeoutMs,
-                  ...(options.signal ? { signal: options.signal } : {}),
-                }),
+            : (params: unknown, options: HostCallOptions = {}) => call(`${namespace}.${verb}`, params, options),
       },
     );
   const host = new Proxy(

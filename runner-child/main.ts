@@ -1,3 +1,4 @@
+import type { Timers } from '../protocol/deadlines.ts';
 import { exitCodes } from '../protocol/exit-codes.ts';
 import { createPeer } from '../protocol/peer.ts';
 import { createServer } from './serve.ts';
@@ -5,17 +6,32 @@ import { claimStdio } from './stdio.ts';
 
 const { input, output } = claimStdio();
 
-const say = (error: unknown) => process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+/** With the causes, and without node:util, which costs each child memory. */
+const describe = (error: unknown, causes = 4): string =>
+  error instanceof Error
+    ? `${error.stack ?? error.message}${error.cause === undefined || causes === 0 ? '' : `\ncaused by ${describe(error.cause, causes - 1)}`}`
+    : String(error);
+const say = (error: unknown) => process.stderr.write(`${describe(error).slice(0, 16_384)}\n`);
 
 /** Ends the process when what was written has left it, so that the last words are not lost. */
 const exitWith = (code: number) => process.stderr.write('', () => output.write('', () => process.exit(code)));
 
+const timers: Timers = {
+  monotonicMs: () => performance.now(),
+  timer(delayMs, run) {
+    const handle = setTimeout(run, delayMs);
+    return { cancel: () => clearTimeout(handle) };
+  },
+};
+
 const serve = createServer({
   importArtifact: () => import('lattice:artifact'), // resolved by the bootstrap to the bytes it checked
   request: (method, params, options) => peer.request(method, params, options),
-  fail(error) {
+  timers,
+  afterAnswer: (run) => void setImmediate(run),
+  fail(error, why) {
     say(error);
-    setImmediate(exitWith, exitCodes.loadFailed); // after the answer to initialize
+    setImmediate(exitWith, exitCodes[why]); // after the answer to initialize
   },
   report: say,
 });
@@ -23,13 +39,7 @@ const serve = createServer({
 const peer = createPeer({
   input,
   output,
-  timers: {
-    monotonicMs: () => performance.now(),
-    timer(delayMs, run) {
-      const handle = setTimeout(run, delayMs);
-      return { cancel: () => clearTimeout(handle) };
-    },
-  },
+  timers,
   handle: serve,
   child: true,
   onStray: () => {},

@@ -112,6 +112,7 @@ export type LogLine = {
   text: string;
 };
 
+export type CallOptions = { signal: AbortSignal; requestId: string; onProgress?: ((value: unknown) => void) | undefined };
 export type CallRequest = { id: string; service: string; method: string; payload: unknown };
 export type Actor = { id: string; scopes: readonly string[]; plugin: string | null };
 
@@ -123,7 +124,7 @@ export type Supervisor = {
   setStatus(request: { id: string; status: Status; bundleSha256?: string }, actor: Actor): Promise<PluginView>;
   upgrade(request: { id: string; bundleSha256?: string }, actor: Actor): Promise<PluginView>;
   reset(id: string, actor: Actor): Promise<PluginView>;
-  call(request: CallRequest, actor: Actor, options: { signal: AbortSignal; requestId: string }): Promise<unknown>; // scopes are checked here
+  call(request: CallRequest, actor: Actor, options: CallOptions): Promise<unknown>; // scopes are checked here
   why(id: string): WhyView;
   config(id: string): Record<string, unknown>;
   setConfig(id: string, config: Record<string, unknown>, actor: Actor): Promise<Record<string, unknown>>; // restarts an active plugin

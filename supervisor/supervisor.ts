@@ -6,7 +6,7 @@ import { defaultInvokeTimeoutMs, manifestOf, type PluginEntry, statusOf, viewPlu
 import { decideTransition, type Status } from './plugin-lifecycle.ts';
 import type { AcceptedBundle } from './plugin-store.ts';
 import { createPluginTable, type PluginTableDeps } from './plugin-table.ts';
-import type { Actor, CallRequest, PluginView, Supervisor } from './plugin-view.ts';
+import type { Actor, CallOptions, CallRequest, PluginView, Supervisor } from './plugin-view.ts';
 
 export type SupervisorDeps = PluginTableDeps;
 
@@ -123,7 +123,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     });
   }
 
-  async function call(request: CallRequest, actor: Actor, options: { signal: AbortSignal; requestId: string }): Promise<unknown> {
+  async function call(request: CallRequest, actor: Actor, options: CallOptions): Promise<unknown> {
     const entry = find(request.id);
     const row = findMethod(manifestOf(entry), request);
     checkCallScopes(request.id, row, actor);
@@ -132,7 +132,11 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     callers.set(actor.id, (callers.get(actor.id) ?? 0) + 1);
     try {
       const timeoutMs = row.timeout_ms ?? defaultInvokeTimeoutMs;
-      return await accepted.runtime.invoke(request.service, request.method, request.payload ?? null, { timeoutMs, signal: options.signal });
+      return await accepted.runtime.invoke(request.service, request.method, request.payload ?? null, {
+        timeoutMs,
+        signal: options.signal,
+        onProgress: options.onProgress,
+      });
     } finally {
       const left = (callers.get(actor.id) ?? 1) - 1;
       if (left > 0) callers.set(actor.id, left);

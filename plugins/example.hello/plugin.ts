@@ -1,4 +1,4 @@
-import { type Context, definePlugin } from '../../runner-child/define-plugin.ts';
+import { ConflictError, type Context, definePlugin, PluginError } from '../../runner-child/define-plugin.ts';
 
 export default definePlugin({
   services: {
@@ -17,7 +17,7 @@ export default definePlugin({
 function readName(payload: unknown): string {
   const name = typeof payload === 'object' && payload !== null ? (payload as { name?: unknown }).name : undefined;
   if (typeof name === 'string' && /^[\p{L}\p{N} ._-]{1,64}$/u.test(name)) return name;
-  throw Object.assign(new Error('"name" must be 1 to 64 letters, digits, spaces or . _ -'), { code: 'invalid-params' });
+  throw new PluginError('invalid-params', '"name" must be 1 to 64 letters, digits, spaces or . _ -');
 }
 
 /** Two calls at once may read the same count; only one of them may store the next, and the other reads again. */
@@ -29,7 +29,7 @@ async function countGreeting({ kv }: Context['host'], name: string): Promise<num
       await kv.put({ key: name, value: String(count), if_revision: revision });
       return count;
     } catch (error) {
-      if ((error as { code?: unknown }).code !== 'conflict' || attempt === 20) throw error;
+      if (!(error instanceof ConflictError) || attempt === 20) throw error;
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { HostError } from '../../protocol/errors.ts';
 import type { Cli } from './cli.ts';
-import { apiPath } from './client.ts';
+import { apiPath, asAnsweredError, type Client } from './client.ts';
 import { readJsonArgument } from './options.ts';
 import { visibleJson } from './visible.ts';
 
@@ -9,7 +9,10 @@ export function addCallVerbs(plugins: Command, cli: Cli): void {
   plugins
     .command('call <id> <service.method> [payload]')
     .description('call a service method; the payload is JSON, or - to read it from stdin')
-    .action((id: string, name: string, payload?: string) => call(cli, { id, ...splitMethod(name) }, payload));
+    .option('--progress', 'show on stderr how far the call has come, where the plugin tells')
+    .action((id: string, name: string, payload: string | undefined, { progress }: { progress?: boolean }) =>
+      call(cli, { id, ...splitMethod(name) }, payload, progress ?? false),
+    );
   const config = plugins.command('config').description('see and change what a plugin is configured with');
   config
     .command('get <id>')
@@ -29,10 +32,24 @@ function splitMethod(name: string): { service: string; method: string } {
   });
 }
 
-async function call(cli: Cli, asked: { id: string; service: string; method: string }, payload: string | undefined): Promise<void> {
+type Asked = { id: string; service: string; method: string };
+
+async function call(cli: Cli, asked: Asked, payload: string | undefined, progress: boolean): Promise<void> {
   const given = payload === undefined ? {} : { payload: await readJsonArgument(cli, payload, 'the payload') };
-  const result = await (await cli.connect()).request('POST', '/api/plugins/call', { body: { ...asked, ...given } });
+  const client = await cli.connect();
+  const body = { ...asked, ...given };
+  const result = progress ? await follow(cli, client, body) : await client.request('POST', '/api/plugins/call', { body });
   await cli.show(result, () => `${visibleJson(result, 2)}\n`);
+}
+
+/** Each progress is a line on stderr, so that stdout holds the result alone. */
+async function follow(cli: Cli, client: Client, body: object): Promise<unknown> {
+  for await (const { event, data } of client.events('/api/plugins/call', { method: 'POST', body })) {
+    if (event === 'progress') await cli.note(visibleJson(JSON.parse(data)));
+    if (event === 'result') return JSON.parse(data);
+    if (event === 'problem') throw asAnsweredError(JSON.parse(data));
+  }
+  throw new HostError('unavailable', 'the service ended before it answered', { hint: 'see whether it still runs' });
 }
 
 async function getConfig(cli: Cli, id: string): Promise<void> {

@@ -6,7 +6,7 @@ import type { Service } from './locate.ts';
 import { readEvents, type ServerEvent } from './read-events.ts';
 
 type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
-type Asked = { query?: Record<string, string | number | undefined>; body?: unknown; signal?: AbortSignal };
+type Asked = { method?: Method; query?: Record<string, string | number | undefined>; body?: unknown; signal?: AbortSignal };
 
 export type Client = {
   url: string;
@@ -59,8 +59,11 @@ export function createClient({ url, token }: Service): Client {
       return (await readAnswer(await send(method, path, asked, 'application/json'), url)) as Answer; // see the type
     },
     async *events(path, asked = {}) {
-      const answer = await send('GET', path, asked, 'text/event-stream');
-      if (answer.statusCode !== 200) await readAnswer(answer, url);
+      const answer = await send(asked.method ?? 'GET', path, asked, 'text/event-stream');
+      if (answer.statusCode !== 200 || !answer.headers['content-type']?.startsWith('text/event-stream')) {
+        yield { event: 'result', data: JSON.stringify(await readAnswer(answer, url)) }; // it had no stream to give
+        return;
+      }
       try {
         yield* readEvents(answer);
       } catch (error) {
@@ -88,10 +91,14 @@ async function readAnswer(answer: IncomingMessage, url: URL): Promise<unknown> {
     );
   }
   if (status >= 200 && status < 300) return value;
+  throw asAnsweredError(value) ?? new HostError('internal', `${url.origin} answered with status ${status}`, { hint: 'check LATTICE_URL' });
+}
+
+/** A problem as the service tells it; null when it is none. */
+export function asAnsweredError(value: unknown): AnsweredError | null {
   const problem = typeof value === 'object' && value !== null ? { ...value } : {};
-  const code = 'code' in problem && isErrorCode(problem.code) ? problem.code : null;
-  if (code) throw new AnsweredError(code, 'detail' in problem ? String(problem.detail) : `status ${status}`, problem);
-  throw new HostError('internal', `${url.origin} answered with status ${status}`, { hint: 'check LATTICE_URL' });
+  if (!('code' in problem) || !isErrorCode(problem.code)) return null;
+  return new AnsweredError(problem.code, 'detail' in problem ? String(problem.detail) : problem.code, problem);
 }
 
 const noConnection = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL', 'ETIMEDOUT']);

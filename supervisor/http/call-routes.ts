@@ -1,20 +1,31 @@
 import { z } from 'zod';
-import type { Actor, Supervisor } from '../plugin-view.ts';
+import type { CallOptions, Supervisor } from '../plugin-view.ts';
+import type { EventStream } from './event-stream.ts';
 import { actorOf, byId, pluginId } from './fields.ts';
-import { declareRoute, nothing, type Route } from './route.ts';
+import { toProblem } from './problem.ts';
+import { declareRoute, nothing, type Route, type RouteRequest } from './route.ts';
 
 export type CallDeps = { supervisor: Pick<Supervisor, 'call'> };
 
 const called = { service: z.string().min(1).max(64), method: z.string().min(1).max(64), payload: z.unknown().optional() };
 
-/** Calls of a plugin's service methods. The answer is what the plugin answered, as it is, or null. */
+type Calling = Pick<RouteRequest<unknown, unknown, unknown>, 'actor' | 'requestId' | 'signal' | 'openEvents' | 'accepts'>;
+
+/**
+ * Calls of a plugin's service methods. The answer is what the plugin answered, as it is, or null. Where server-sent events are accepted:
+ * events `progress`, then one `result` or `problem`.
+ */
 export function createCallRoutes({ supervisor }: CallDeps): Route[] {
   type Asked = { id: string; service: string; method: string; payload?: unknown };
-  const call = (asked: Asked, request: { actor: Actor | null; requestId: string; signal(): AbortSignal }) =>
-    supervisor.call({ id: asked.id, service: asked.service, method: asked.method, payload: asked.payload ?? null }, actorOf(request), {
-      signal: request.signal(),
-      requestId: request.requestId,
-    });
+  function call(asked: Asked, request: Calling): Promise<unknown> {
+    const run = (onProgress?: CallOptions['onProgress']) =>
+      supervisor.call({ id: asked.id, service: asked.service, method: asked.method, payload: asked.payload ?? null }, actorOf(request), {
+        signal: request.signal(),
+        requestId: request.requestId,
+        onProgress,
+      });
+    return request.accepts.includes('text/event-stream') ? tellProgress(request, run) : run();
+  }
 
   return [
     declareRoute({
@@ -40,4 +51,23 @@ export function createCallRoutes({ supervisor }: CallDeps): Route[] {
       handle: (request) => call({ id: request.params.id, ...request.body }, request),
     }),
   ];
+}
+
+/** The stream begins with the first progress, or with the result: what fails before has a status of its own, and an answer is never lost for want of a stream. */
+async function tellProgress(request: Calling, run: (onProgress: (value: unknown) => void) => Promise<unknown>): Promise<unknown> {
+  let opening: Promise<EventStream | null> | null = null;
+  const open = () => {
+    opening ??= request.openEvents().catch(() => null);
+    return opening;
+  };
+  try {
+    const result = await run((value) => void open().then((stream) => stream?.send('progress', value)));
+    const stream = await open();
+    if (!stream) return result;
+    return stream.end('result', result ?? null);
+  } catch (thrown) {
+    const stream = await opening;
+    if (!stream) throw thrown;
+    return (stream as EventStream).end('problem', toProblem(thrown, request.requestId).body); // TypeScript does not see `open` run
+  }
 }

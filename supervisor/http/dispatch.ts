@@ -12,7 +12,7 @@ type Context = RouterContext<State>;
 type OpenEvents = ReturnType<typeof createEventStreams>['open'];
 
 /** For HEAD, which has no body to stream: closed from the start. */
-const noEvents: EventStream = { send: () => {}, onClose: (run) => run() };
+const noEvents: EventStream = { send: () => {}, end: () => {}, onClose: (run) => run() };
 
 /** Derives the router from the rows. Paths are exact: case counts, and so does a slash at the end. */
 export function createRouter(routes: readonly Route[], openEvents: OpenEvents): Router<State> {
@@ -33,10 +33,11 @@ export function createRouter(routes: readonly Route[], openEvents: OpenEvents): 
         status: (status) => {
           ctx.status = status;
         },
-        openEvents: () => {
-          if (ctx.method === 'HEAD') return Promise.resolve(noEvents);
+        openEvents: async () => {
+          if (ctx.method === 'HEAD') return noEvents;
+          const stream = await openEvents(ctx.req, ctx.res);
           ctx.respond = false;
-          return openEvents(ctx.req, ctx.res);
+          return stream;
         },
       });
       if (ctx.respond === false) return;

@@ -5,6 +5,8 @@ import type { Clock, Timer } from '../clock.ts';
 
 export type EventStream = {
   send(event: string, data: unknown): void;
+  /** The last event; it is sent however much waits. */
+  end(event: string, data: unknown): void;
   onClose(run: () => void): void; // also when it is closed already
 };
 
@@ -54,6 +56,10 @@ export function createEventStreams(clock: Clock) {
           dropped = 0;
           session.push(data, event);
         }
+      },
+      end(event, data) {
+        if (!usable()) return;
+        void session.batch((buffer) => void buffer.push(data, event)).then(() => res.end());
       },
       onClose: (run) => void (res.closed ? run() : listeners.add(run)),
     };

@@ -3,7 +3,9 @@ import { generateKeyPairSync } from 'node:crypto';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
+import { capabilityNames } from '../../protocol/capabilities.ts';
 import { parseManifest } from '../../protocol/manifest.ts';
+import { loadPlugin } from '../../runner-child/load-plugin.ts';
 import { createBundleStore } from '../../supervisor/bundle-store.ts';
 import { createRealClock } from '../../supervisor/clock.ts';
 import { developmentPolicy } from '../../supervisor/dev/development-key.ts';
@@ -44,8 +46,9 @@ t.test(
 t.test('given the code of the author’s guide, when it is loaded, then each block exports a plugin', async (t) => {
   const folder = testFolder(t, Object.fromEntries(sources.map((source, index) => [fileOf(index), place(source)])));
   for (const [index] of sources.entries()) {
-    const module: { default?: { services?: unknown } } = await import(join(folder, fileOf(index)));
-    t.type(module.default?.services, 'object', fileOf(index));
+    const capabilities = capabilityNames;
+    const plugin = await loadPlugin(() => import(join(folder, fileOf(index))), { services: {}, capabilities });
+    t.type(plugin.services ?? plugin.background, 'object', fileOf(index));
   }
 });
 

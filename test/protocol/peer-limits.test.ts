@@ -151,11 +151,17 @@ t.test('given an error text cut in the middle of an emoji, when the runner sends
       },
     }),
     request: async () => null,
+    timers: createFakeClock(),
+    afterAnswer: () => {},
     fail: () => {},
     report: () => {},
   });
   const context = { id: 1, signal: new AbortController().signal, progress: () => {} };
-  await serve('initialize', { protocol: 1, plugin: {}, config: {}, services: { s: ['m'] }, limits: { call_timeout_ms: 1 } }, context);
+  await serve(
+    'initialize',
+    { protocol: 1, plugin: {}, config: {}, grant: {}, services: { s: ['m'] }, limits: { call_timeout_ms: 1 } },
+    context,
+  );
   const error = await serve('invoke', { service: 's', method: 'm', payload: null, timeout_ms: 1 }, context).catch(
     (thrown: Error) => thrown,
   );

@@ -2,14 +2,16 @@ import t from 'tap';
 import { HostError } from '../../protocol/errors.ts';
 import type { RequestContext } from '../../protocol/incoming.ts';
 import type { Plugin } from '../../runner-child/define-plugin.ts';
+import { ConfigurationError, PluginError } from '../../runner-child/plugin-error.ts';
 import { createServer } from '../../runner-child/serve.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 
 const initialize = (services: Record<string, string[]> = {}) => ({
   protocol: 1,
   accepts: [1],
   plugin: { id: 'example.test', name: 'Test', version: '1.0.0' },
   generation: 1,
-  grant: { capabilities: [], read_buckets: [], egress: [] },
+  grant: { capabilities: ['kv:read'], read_buckets: [], egress: [] },
   services,
   limits: { line_bytes: 1024, in_flight: 64, call_timeout_ms: 30_000 },
   config: { colour: 'green' },
@@ -17,7 +19,8 @@ const initialize = (services: Record<string, string[]> = {}) => ({
 
 function open(exported: unknown) {
   const asked: unknown[] = [];
-  const failed: unknown[] = [];
+  const failed: [error: unknown, why: string][] = [];
+  const clock = createFakeClock();
   const reported: unknown[] = [];
   const progress: unknown[] = [];
   const controller = new AbortController();
@@ -28,10 +31,13 @@ function open(exported: unknown) {
       asked.push([method, params]);
       return { value: 'v', revision: 1 };
     },
-    fail: (error) => void failed.push(error),
+    timers: clock,
+    afterAnswer: (run) => queueMicrotask(run),
+    fail: (error, why) => void failed.push([error, why]),
     report: (error) => void reported.push(error),
   });
-  return { call: (method: string, params: unknown = {}) => serve(method, params, context), asked, failed, reported, progress, controller };
+  const call = (method: string, params: unknown = {}) => serve(method, params, context);
+  return { call, asked, failed, reported, progress, controller, clock };
 }
 
 const greeter: Plugin = {
@@ -44,6 +50,7 @@ const greeter: Plugin = {
       },
       refused: () => Promise.reject(new HostError('conflict', 'it changed')),
       coded: () => Promise.reject(Object.assign(new Error('no such thing'), { code: 'not-found' })),
+      own: () => Promise.reject(new PluginError('quota-exceeded', 'ten at most', { most: 10 })),
       broken: () => Promise.reject(new TypeError('boom')),
       waits: (_payload, { signal }) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
     },
@@ -60,7 +67,8 @@ t.test('given a plugin, when it is initialized and invoked, then its function ge
 
 for (const [method, code, reports] of [
   ['refused', 'conflict', 0],
-  ['coded', 'not-found', 1],
+  ['coded', 'not-found', 0],
+  ['own', 'quota-exceeded', 0],
   ['broken', 'internal', 1],
   ['toString', 'method-not-found', 0],
   ['__proto__', 'method-not-found', 0],
@@ -69,7 +77,7 @@ for (const [method, code, reports] of [
     const { call, reported } = open({ default: greeter });
     await call('initialize', initialize());
     await t.rejects(call('invoke', invoke(method)), { code });
-    t.equal(reported.length, reports, 'an unforeseen error is reported with its stack');
+    t.equal(reported.length, reports, 'only an unforeseen error is reported, with its stack');
   });
 }
 
@@ -78,12 +86,28 @@ for (const [name, exported, hint] of [
   ['services that are a list of strings', { default: { services: 'greeter' } }, /"services"/],
   ['a declared method missing', { default: { services: { greeter: {} } } }, /declares greeter.greet/],
   ['a declared method inherited', { default: { services: { greeter: Object.create({ greet: () => 1 }) } } }, /declares greeter.greet/],
+  [
+    'more capabilities than its manifest',
+    { default: { ...greeter, manifest: { capabilities: ['kv:write'] } } },
+    /kv:write, which plugin.json/,
+  ],
+  ['a health that is no function', { default: { ...greeter, health: true } }, /"health" must be a function/],
+  [
+    'a background task without run',
+    { default: { ...greeter, background: { refresh: { everyMs: 1000 } } } },
+    /refresh has no function "run"/,
+  ],
+  [
+    'a background task too often',
+    { default: { ...greeter, background: { refresh: { everyMs: 5, run: () => 1 } } } },
+    /"everyMs" of .*refresh/,
+  ],
   ['an onStart that throws', { default: { ...greeter, onStart: () => Promise.reject(new Error('wrong setting')) } }, /wrong setting/],
 ] as const) {
   t.test(`given a plugin with ${name}, when it is initialized, then it fails with what the author must change`, async (t) => {
     const { call, failed } = open(exported);
     await t.rejects(call('initialize', initialize({ greeter: ['greet'] })), { code: 'plugin-crashed', message: hint });
-    t.equal(failed.length, 1);
+    t.match(failed, [[{}, 'loadFailed']]);
   });
 }
 
@@ -121,3 +145,88 @@ t.test(
     await waiting;
   },
 );
+
+t.test('given an onStart that refuses a setting, when the plugin is initialized, then it ends for its configuration', async (t) => {
+  const { call, failed } = open({
+    default: { ...greeter, onStart: () => Promise.reject(new ConfigurationError('"city" must be a name')) },
+  });
+  await t.rejects(call('initialize', initialize()), { code: 'plugin-crashed', message: /"city"/ });
+  t.match(failed, [[/the configuration is refused: "city" must be a name/, 'configuration']]);
+});
+
+t.test('given an error of a method with details, when it is invoked, then the caller gets them', async (t) => {
+  const { call } = open({ default: greeter });
+  await call('initialize', initialize());
+  await t.rejects(call('invoke', invoke('own')), { code: 'quota-exceeded', message: 'ten at most', details: { most: 10 } });
+});
+
+t.test(
+  'given a health hook, when it throws, then the ping fails and the log says why; when it does not, the ping is answered',
+  async (t) => {
+    let well = false;
+    const health = () => {
+      if (!well) throw new Error('the cache is gone');
+    };
+    const { call, reported } = open({ default: { ...greeter, health } });
+    await call('initialize', initialize());
+    await t.rejects(call('ping'), { code: 'unavailable', message: /the cache is gone/ });
+    well = true;
+    t.same(await call('ping'), {});
+    t.same(reported, ['not well: the cache is gone']);
+  },
+);
+
+t.test('given background tasks, when the plugin is ready, then they run, again after each end, past faults, until shutdown', async (t) => {
+  const runs: string[] = [];
+  const { call, clock, reported, asked } = open({
+    default: {
+      ...greeter,
+      background: {
+        refresh: {
+          everyMs: 1000,
+          async run({ host }) {
+            runs.push('refresh');
+            await host.kv.get({ key: 'a' });
+            if (asked.length === 1) throw new Error('first time');
+          },
+        },
+        once: { run: () => void runs.push('once') },
+      },
+    } satisfies Plugin,
+  });
+  await call('initialize', initialize());
+  await clock.advance(0);
+  t.same(runs, ['refresh', 'once']);
+  await clock.advance(2000);
+  t.same(runs, ['refresh', 'once', 'refresh', 'refresh']);
+  t.equal(asked.length, 3);
+  t.match(reported, [{ message: 'background task refresh failed', cause: { message: 'first time' } }]);
+
+  await call('shutdown');
+  await clock.advance(10_000);
+  t.equal(runs.length, 4);
+  t.equal(clock.pending(), 0);
+});
+
+t.test('given a background task under way, when the plugin is shut down, then its signal ends it before the answer', async (t) => {
+  let ended = false;
+  const { call } = open({
+    default: {
+      ...greeter,
+      background: {
+        watch: {
+          run: ({ signal }) =>
+            new Promise<void>((resolve) =>
+              signal.addEventListener('abort', () => {
+                ended = true;
+                resolve();
+              }),
+            ),
+        },
+      },
+    } satisfies Plugin,
+  });
+  await call('initialize', initialize());
+  await call('shutdown');
+  t.ok(ended);
+});

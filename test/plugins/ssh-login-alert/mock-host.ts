@@ -1,6 +1,7 @@
-import { HostError } from '../../../protocol/errors.ts';
+import { asHostError, HostError } from '../../../protocol/errors.ts';
 import { type HostMethod, hostMethods } from '../../../protocol/host-methods.ts';
 import type { Context } from '../../../runner-child/define-plugin.ts';
+import { createHostCallError } from '../../../runner-child/plugin-error.ts';
 
 export type Sent = { channel: string; title: string; text: string; severity?: string };
 export type Store = { entries: Map<string, { value: string; revision: number }>; next: number };
@@ -53,8 +54,14 @@ export function createMockHost({
     return result;
   }
 
+  /** As the runner hands errors on. */
+  const callAsPlugin = (method: HostMethod, params: unknown) =>
+    call(method, params).catch((thrown: unknown) => {
+      const { code, message, details } = asHostError(thrown);
+      throw createHostCallError(method, code, message, details);
+    });
   const namespace = (name: string) =>
-    new Proxy({}, { get: (_, verb) => (params: unknown) => call(`${name}.${String(verb)}` as HostMethod, params) });
+    new Proxy({}, { get: (_, verb) => (params: unknown) => callAsPlugin(`${name}.${String(verb)}` as HostMethod, params) });
   // Made from the table's names on demand, as the real client is.
   const host = { kv: namespace('kv'), log: namespace('log'), notify: namespace('notify') } as unknown as Context['host'];
   return { host, memory, sent, logged, calls: () => calls };

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import { HostError } from '../../../protocol/errors.ts';
 import { startWithCli } from './run-lattice.ts';
 
 t.test('given entries, when they are put, got and deleted, then odd keys and stdin work, and a conflict is exit 7', async (t) => {
@@ -51,3 +52,21 @@ t.test('given scopes, when a token is made, then only it stands on stdout; with 
   t.match(await app.lattice(['token', 'revoke', id]), { exitCode: 0 });
   t.match(await app.lattice(['plugins', 'why', 'example.hello'], '', { LATTICE_TOKEN_FILE: file }), { exitCode: 4 });
 });
+
+t.test(
+  'given a call that tells its progress, when it is followed, then that is on stderr, and the result or the problem as ever',
+  async (t) => {
+    const app = await startWithCli(t);
+    app.state.answerCall = async ({ onProgress }) => {
+      onProgress?.({ done: 1 });
+      return 'all';
+    };
+    const call = ['plugins', 'call', 'example.hello', 'greeter.greet', '--progress'];
+    t.match(await app.lattice(call), { exitCode: 0, stdout: '"all"\n', stderr: '{"done":1}\n' });
+    app.state.answerCall = async ({ onProgress }) => {
+      onProgress?.(1);
+      throw new HostError('conflict', 'changed', { hint: 'read again' });
+    };
+    t.match(await app.lattice(call), { exitCode: 7, stderr: /changed.*conflict.*read again/s });
+  },
+);

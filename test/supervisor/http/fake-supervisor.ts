@@ -1,5 +1,5 @@
 import { HostError } from '../../../protocol/errors.ts';
-import type { Actor, CallRequest, DoctorView, LogLine, PluginDetail, Supervisor } from '../../../supervisor/plugin-view.ts';
+import type { Actor, CallOptions, CallRequest, DoctorView, LogLine, PluginDetail, Supervisor } from '../../../supervisor/plugin-view.ts';
 
 export const sha = (digit: string) => digit.repeat(64);
 const time = '2026-01-01T00:00:00.000Z';
@@ -34,7 +34,7 @@ export function samplePlugin(id: string, changes: Partial<PluginDetail> = {}): P
   };
 }
 
-type Call = { request: CallRequest; actor: Actor; signal: AbortSignal; requestId: string };
+type Call = { request: CallRequest; actor: Actor; signal: AbortSignal; requestId: string; onProgress: CallOptions['onProgress'] };
 
 /** A supervisor in memory: it keeps what it was asked, and does the least that the control plane and the CLI can tell from the real one. */
 export function createFakeSupervisor() {
@@ -99,9 +99,9 @@ export function createFakeSupervisor() {
       actors.push(actor);
       return find(id);
     },
-    async call(request, actor, { signal, requestId }) {
+    async call(request, actor, { signal, requestId, onProgress }) {
       find(request.id);
-      const call = { request, actor, signal, requestId };
+      const call = { request, actor, signal, requestId, onProgress };
       state.calls.push(call);
       return state.answerCall(call);
     },

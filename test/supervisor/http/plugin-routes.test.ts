@@ -1,4 +1,5 @@
 import t from 'tap';
+import { HostError } from '../../../protocol/errors.ts';
 import { samplePlugin, sha } from './fake-supervisor.ts';
 import { startApp } from './start-app.ts';
 
@@ -32,6 +33,68 @@ t.test('given a call, when it is answered, then raw or null, and the supervisor 
   t.match(app.state.calls[1], { request: { id: 'example.hello', payload: null } });
   app.state.answerCall = async () => 'text';
   t.match(await app.ask('POST', '/api/plugins/call', { body }), { headers: { 'content-type': /^application\/json/ }, text: '"text"' });
+});
+
+const accept = { accept: 'text/event-stream' };
+const called = { id: 'example.hello', service: 'greeter', method: 'greet' };
+/** Name and data of each event; comments and ids left out. */
+const eventsOf = (text: string) =>
+  [...text.matchAll(/^event:(.*)\n(?:id:.*\n)?data:(.*)$/gm)].map(([, event, data = '']) => [event, JSON.parse(data)]);
+
+t.test('given a call that tells its progress, when events are accepted, then they come in order, and the result last', async (t) => {
+  const app = await startApp(t);
+  app.state.answerCall = async ({ onProgress }) => {
+    onProgress?.({ done: 1 });
+    onProgress?.({ done: 2 });
+    return { all: true };
+  };
+  const answer = await app.ask('POST', '/api/plugins/call', { body: called, headers: accept });
+  t.match(answer, { status: 200, headers: { 'content-type': /^text\/event-stream/ } });
+  t.same(eventsOf(answer.text), [
+    ['progress', { done: 1 }],
+    ['progress', { done: 2 }],
+    ['result', { all: true }],
+  ]);
+});
+
+t.test(
+  'given a call that fails, when events are accepted, then before the first progress it has a status, after it an event',
+  async (t) => {
+    const app = await startApp(t);
+    app.state.answerCall = async () => Promise.reject(new HostError('conflict', 'changed'));
+    t.match(await app.ask('POST', '/api/plugins/call', { body: called, headers: accept }), { status: 409, body: { code: 'conflict' } });
+    app.state.answerCall = async ({ onProgress }) => {
+      onProgress?.(1);
+      throw new HostError('conflict', 'changed', { hint: 'read again' });
+    };
+    const answer = await app.ask('POST', '/api/plugins/call', { body: called, headers: accept });
+    t.match(eventsOf(answer.text), [
+      ['progress', 1],
+      ['problem', { code: 'conflict', status: 409, hint: 'read again', request_id: answer.headers['x-lattice-request-id'] }],
+    ]);
+  },
+);
+
+t.test('given all event streams taken, when a call accepts events, then it is answered without them', async (t) => {
+  const app = await startApp(t);
+  const open = await Promise.all(
+    Array.from({ length: 256 }, async () => {
+      const socket = await app.dial();
+      const head = new Promise((resolve) => socket.once('data', resolve));
+      socket.write(
+        `GET /api/plugins/example.hello/logs?follow=1 HTTP/1.1\r\nHost: ${new URL(app.url).host}\r\nAuthorization: Bearer ${app.admin.token}\r\n\r\n`,
+      );
+      await head;
+      return socket;
+    }),
+  );
+  app.state.answerCall = async ({ onProgress }) => {
+    onProgress?.(1);
+    return 'done';
+  };
+  t.match(await app.ask('POST', '/api/plugins/call', { body: called, headers: accept }), { status: 200, text: '"done"' });
+  t.match(await app.ask('GET', '/api/plugins/example.hello/logs?follow=1'), { status: 429, body: { code: 'rate-limited' } });
+  for (const socket of open) socket.destroy();
 });
 
 t.test('given a configuration, when it is put, then it is what is got', async (t) => {
