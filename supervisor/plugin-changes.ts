@@ -1,26 +1,27 @@
 import { HostError } from '../protocol/errors.ts';
 import type { Tx } from './database.ts';
+import { addConsent, popFormer, pushFormer } from './plugin-history.ts';
 import { decideTransition, type Status } from './plugin-lifecycle.ts';
 import { findPlugin, loadPlugin } from './plugin-rows.ts';
-import type { AcceptedBundle, PluginRecord, StatusEntry, StoredStatus } from './plugin-store.ts';
+import type { AcceptedBundle, Offer, PluginRecord, StatusEntry, StoredStatus } from './plugin-store.ts';
 
 export const configMostBytes = 64 * 1024;
 const reasonMost = 500;
 const stampOf: Readonly<Record<StoredStatus, string>> = { installed: 'installed_at', active: 'activated_at', disabled: 'disabled_at' };
 
-function refuseOtherPublisher(bundle: AcceptedBundle, publisher: string): void {
-  if (bundle.publisher === publisher) return;
-  throw new HostError('conflict', `${bundle.id} belongs to the publisher ${publisher}`, {
+function refuseOtherPublisher(bundle: AcceptedBundle, owner: string): void {
+  if (bundle.publisher === owner) return;
+  throw new HostError('conflict', `${bundle.id} belongs to the publisher ${owner}`, {
     rule: 'publisher-conflict',
-    publisher,
-    hint: `give the plugin an id that no other publisher uses, or have ${publisher} sign it`,
+    publisher: owner,
+    hint: `have ${owner} sign it, or give the id to ${bundle.publisher}: lattice plugins transfer ${bundle.id} --to ${bundle.publisher}`,
   });
 }
 
-export async function acceptBundle(tx: Tx, bundle: AcceptedBundle, actor: string | null, now: string): Promise<PluginRecord> {
+export async function acceptBundle(tx: Tx, { bundle, terms }: Offer, actor: string | null, now: string): Promise<PluginRecord> {
   const known = await findPlugin(tx, bundle.id);
   if (known) {
-    refuseOtherPublisher(bundle, known.publisher);
+    refuseOtherPublisher(bundle, known.owner);
     if (known.bundleSha256 === bundle.bundleSha256) return known;
     throw new HostError('conflict', `${bundle.id} is installed with another bundle`, {
       rule: 'already-installed',
@@ -29,16 +30,24 @@ export async function acceptBundle(tx: Tx, bundle: AcceptedBundle, actor: string
     });
   }
   await tx.run(
-    `INSERT INTO plugins (id, publisher, name, type, version, bundle_sha256, artifact_sha256, manifest, status, accepted_by, verified_at,
-       installed_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'installed', ?, ?, ?, ?, ?)`,
+    `INSERT INTO plugins (id, owner, publisher, name, type, version, bundle_sha256, artifact_sha256, manifest, status, accepted_by, verified_at,
+       installed_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'installed', ?, ?, ?, ?, ?)`,
     [bundle.id, bundle.publisher, ...bundleColumns(bundle), actor, bundle.verifiedAt, now, now, now],
   );
+  await addConsent(tx, bundle, terms, { kind: 'install', actor, time: now });
   const { version, bundleSha256 } = bundle;
-  audit(tx, bundle.id, { actor }, { change: 'status', from: 'verified', to: 'installed', version, bundle_sha256: bundleSha256 });
+  const { capabilities } = terms;
+  audit(
+    tx,
+    bundle.id,
+    { actor },
+    { change: 'status', from: 'verified', to: 'installed', version, bundle_sha256: bundleSha256, capabilities },
+  );
   return loadPlugin(tx, bundle.id);
 }
 
 const bundleColumns = (bundle: AcceptedBundle): string[] => [
+  bundle.publisher,
   bundle.name,
   bundle.type,
   bundle.version,
@@ -62,20 +71,40 @@ export async function changeStatus(tx: Tx, id: string, wanted: Status, entry: St
   return loadPlugin(tx, id);
 }
 
-export async function changeBundle(tx: Tx, id: string, bundle: AcceptedBundle, actor: string | null, now: string): Promise<PluginRecord> {
-  const known = await loadPlugin(tx, id);
-  if (bundle.id !== id)
-    throw new HostError('conflict', `the bundle is of ${bundle.id}, not of ${id}`, { hint: 'name the plugin of the bundle' });
-  refuseOtherPublisher(bundle, known.publisher);
+export async function changeBundle(
+  tx: Tx,
+  kind: 'upgrade' | 'rollback',
+  { bundle, terms }: Offer,
+  actor: string | null,
+  now: string,
+): Promise<PluginRecord> {
+  const known = await loadPlugin(tx, bundle.id);
+  refuseOtherPublisher(bundle, known.owner);
   if (known.bundleSha256 === bundle.bundleSha256) return known;
+  if (kind === 'upgrade') await pushFormer(tx, known);
+  else await popFormer(tx, bundle.id);
   await tx.run(
-    `UPDATE plugins SET name = ?, type = ?, version = ?, bundle_sha256 = ?, artifact_sha256 = ?, manifest = ?, accepted_by = ?,
-       verified_at = ?, updated_at = ? WHERE id = ?`,
+    `UPDATE plugins SET publisher = ?, name = ?, type = ?, version = ?, bundle_sha256 = ?, artifact_sha256 = ?, manifest = ?, accepted_by = ?,
+       verified_at = ?, updated_at = ?, crash_times_ms = '[]', broken = 0 WHERE id = ?`,
     [...bundleColumns(bundle), actor, bundle.verifiedAt, now, bundle.id],
   );
+  await addConsent(tx, bundle, terms, { kind, actor, time: now });
   const { version, bundleSha256 } = bundle;
-  audit(tx, bundle.id, { actor }, { change: 'bundle', from: known.version, to: version, bundle_sha256: bundleSha256 });
+  const { capabilities } = terms;
+  audit(tx, bundle.id, { actor }, { change: kind, from: known.version, to: version, bundle_sha256: bundleSha256, capabilities });
   return loadPlugin(tx, bundle.id);
+}
+
+/** An operator's decision, so it is kept with the consents. What is accepted does not change with it. */
+export async function changeOwner(tx: Tx, id: string, owner: string, actor: string | null, now: string): Promise<PluginRecord> {
+  const known = await loadPlugin(tx, id);
+  if (known.owner === owner) return known;
+  await tx.run('UPDATE plugins SET owner = ?, updated_at = ? WHERE id = ?', [owner, now, id]);
+  const [last] = known.consents;
+  const terms = { capabilities: last?.capabilities ?? [], egress: last?.egress ?? [] };
+  await addConsent(tx, { ...known, publisher: owner }, terms, { kind: 'transfer', actor, time: now });
+  audit(tx, id, { actor }, { change: 'transfer', from: known.owner, to: owner });
+  return loadPlugin(tx, id);
 }
 
 export async function changeConfig(

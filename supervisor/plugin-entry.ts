@@ -1,88 +1,66 @@
-import { compare } from 'semver';
-import { defaultResources } from '../protocol/manifest.ts';
 import type { Manifest } from '../protocol/manifest-form.ts';
 import type { VerifiedBundle } from './bundle-store.ts';
+import type { PluginHealth } from './plugin-health.ts';
 import type { Status } from './plugin-lifecycle.ts';
 import type { PluginLog } from './plugin-log.ts';
-import type { PluginRecord } from './plugin-store.ts';
-import type { PluginDetail, PluginView, RuntimeView, UpgradeView } from './plugin-view.ts';
-import type { Runtime } from './runtime.ts';
+import type { Offer, PluginRecord, Terms } from './plugin-store.ts';
+import type { PluginVersion, VersionBundle } from './plugin-version.ts';
 
-/** One plugin as the supervisor holds it: what is on disk, what was accepted, what runs. One of the first two is always there. */
-export type PluginEntry = {
-  id: string;
-  bundle: VerifiedBundle | null;
-  accepted: { record: PluginRecord; manifest: Manifest; runtime: Runtime; log: PluginLog; callers: Map<string, number> } | null;
+/** What was consented to, and what of it runs. */
+export type AcceptedPlugin = {
+  record: PluginRecord;
+  serving: PluginVersion; // it gets the calls
+  incoming: Incoming | null; // on its way to be called, during an upgrade
+  outgoing: Outgoing | null; // finishing its calls, after one
+  log: PluginLog;
+  health: PluginHealth;
+  openVersion(bundle: VersionBundle): PluginVersion;
 };
+export type Incoming = { version: PluginVersion; giveUp: AbortController };
+export type Outgoing = { version: PluginVersion; gone: Promise<void> };
+
+/** One plugin as the supervisor holds it: what is on disk, and what was accepted. One of the two is always there. */
+export type PluginEntry = { id: string; bundle: VerifiedBundle | null; accepted: AcceptedPlugin | null };
 
 export const statusOf = (entry: PluginEntry): Status => entry.accepted?.record.status ?? 'verified';
 
 /** What the entry shows: the accepted manifest, or, before one is accepted, the one on disk. */
 export function manifestOf(entry: PluginEntry): Manifest {
-  const manifest = entry.accepted?.manifest ?? entry.bundle?.manifest;
+  const manifest = entry.accepted?.serving.manifest ?? entry.bundle?.manifest;
   if (!manifest) throw new Error(`${entry.id} has neither a bundle nor a record`);
   return manifest;
 }
 
-export function viewPlugin(entry: PluginEntry): PluginView {
-  const manifest = manifestOf(entry);
-  const record = entry.accepted?.record ?? null;
-  return {
-    id: entry.id,
+/** The bundle on disk, unless the id is another publisher's. */
+export function offeredBundle({ bundle, accepted }: PluginEntry): VerifiedBundle | null {
+  return bundle && accepted && accepted.record.owner !== bundle.manifest.publisher ? null : bundle;
+}
+
+/** Whether it may be armed: its publisher's bundle is on disk or, after a transfer, still the accepted one. */
+export const isAvailable = (entry: PluginEntry): boolean =>
+  offeredBundle(entry) !== null || (entry.bundle !== null && entry.bundle.bundleSha256 === entry.accepted?.serving.bundle.bundleSha256);
+
+/** Each has a runtime, and so perhaps a process. */
+export function versionsOf({ accepted }: PluginEntry): PluginVersion[] {
+  if (!accepted) return [];
+  const { serving, incoming, outgoing } = accepted;
+  return [serving, ...(incoming ? [incoming.version] : []), ...(outgoing ? [outgoing.version] : [])];
+}
+
+/** What consent to a manifest covers. */
+export const termsOf = (manifest: Manifest): Terms => ({ capabilities: manifest.capabilities, egress: manifest.egress ?? [] });
+
+export const asOffer = ({ manifest, bundleSha256, text, verifiedAt }: VerifiedBundle): Offer => ({
+  terms: termsOf(manifest),
+  bundle: {
+    id: manifest.id,
+    publisher: manifest.publisher,
     name: manifest.name,
     type: manifest.type,
     version: manifest.version,
-    publisher: manifest.publisher,
-    capabilities: [...manifest.capabilities].sort(),
-    artifact_sha256: manifest.digest_sha256,
-    bundle_sha256: record?.bundleSha256 ?? entry.bundle?.bundleSha256 ?? '',
-    available: entry.bundle !== null,
-    status: statusOf(entry),
-    upgrade: viewUpgrade(entry),
-    runtime: entry.accepted ? viewRuntime(entry.id, entry.accepted.runtime) : null,
-    verified_at: record?.verifiedAt ?? entry.bundle?.verifiedAt ?? null,
-    installed_at: record?.installedAt ?? null,
-    activated_at: record?.activatedAt ?? null,
-    disabled_at: record?.disabledAt ?? null,
-    created_at: record?.createdAt ?? null,
-    updated_at: record?.updatedAt ?? null,
-  };
-}
-
-export function viewPluginDetail(entry: PluginEntry): PluginDetail {
-  const manifest = manifestOf(entry);
-  return {
-    ...viewPlugin(entry),
-    engine: manifest.engine,
-    egress: manifest.egress ?? [],
-    read_buckets: manifest.kv?.read_buckets ?? [],
-    services: (manifest.services ?? []).map(({ name, methods }) => ({
-      name,
-      methods: methods.map((method) => ({
-        name: method.name,
-        effect: method.effect,
-        scopes: [...method.scopes],
-        timeout_ms: method.timeout_ms ?? defaultInvokeTimeoutMs,
-      })),
-    })),
-    resources: { ...defaultResources, ...manifest.resources },
-    accepted_by: entry.accepted?.record.acceptedBy ?? null,
-  };
-}
-
-export const defaultInvokeTimeoutMs = 30_000;
-
-const viewRuntime = (id: string, runtime: Runtime): RuntimeView => ({ plugin_id: id, ...runtime.view() });
-
-function viewUpgrade({ bundle, accepted }: PluginEntry): UpgradeView | null {
-  if (!bundle || !accepted || bundle.bundleSha256 === accepted.record.bundleSha256) return null;
-  const before = new Set<string>(accepted.manifest.capabilities);
-  const after = new Set<string>(bundle.manifest.capabilities);
-  return {
-    bundle_sha256: bundle.bundleSha256,
-    version: bundle.manifest.version,
-    downgrade: compare(bundle.manifest.version, accepted.manifest.version) < 0,
-    capabilities_added: bundle.manifest.capabilities.filter((name) => !before.has(name)),
-    capabilities_removed: accepted.manifest.capabilities.filter((name) => !after.has(name)),
-  };
-}
+    bundleSha256,
+    artifactSha256: manifest.digest_sha256,
+    manifest: text,
+    verifiedAt,
+  },
+});

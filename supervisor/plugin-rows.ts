@@ -1,8 +1,9 @@
 import { HostError } from '../protocol/errors.ts';
 import type { Sql } from './database.ts';
+import { type History, readHistories } from './plugin-history.ts';
 import type { PluginRecord } from './plugin-store.ts';
 
-type Stored = Omit<PluginRecord, 'config' | 'health'> & {
+type Stored = Omit<PluginRecord, 'config' | 'health' | keyof History> & {
   config: string;
   exits: string;
   crashTimesMs: string;
@@ -10,16 +11,19 @@ type Stored = Omit<PluginRecord, 'config' | 'health'> & {
   generation: number;
 };
 
-const columns = `id, publisher, name, type, version, bundle_sha256 AS bundleSha256, artifact_sha256 AS artifactSha256, manifest, status,
+const columns = `id, owner, publisher, name, type, version, bundle_sha256 AS bundleSha256, artifact_sha256 AS artifactSha256, manifest, status,
   config, accepted_by AS acceptedBy, verified_at AS verifiedAt, installed_at AS installedAt, activated_at AS activatedAt,
   disabled_at AS disabledAt, created_at AS createdAt, updated_at AS updatedAt, exits, crash_times_ms AS crashTimesMs, broken, generation`;
 
-export const readPlugins = async (sql: Sql): Promise<PluginRecord[]> =>
-  (await sql.all<Stored>(`SELECT ${columns} FROM plugins ORDER BY id`)).map(parseStored);
+export async function readPlugins(sql: Sql): Promise<PluginRecord[]> {
+  const stored = await sql.all<Stored>(`SELECT ${columns} FROM plugins ORDER BY id`);
+  const historyOf = await readHistories(sql, null);
+  return stored.map((row) => parseStored(row, historyOf(row.id)));
+}
 
 export async function findPlugin(sql: Sql, id: string): Promise<PluginRecord | undefined> {
   const stored = await sql.get<Stored>(`SELECT ${columns} FROM plugins WHERE id = ?`, [id]);
-  return stored && parseStored(stored);
+  return stored && parseStored(stored, (await readHistories(sql, id))(id));
 }
 
 export async function loadPlugin(sql: Sql, id: string): Promise<PluginRecord> {
@@ -29,7 +33,7 @@ export async function loadPlugin(sql: Sql, id: string): Promise<PluginRecord> {
   return record;
 }
 
-function parseStored({ exits, crashTimesMs, broken, generation, config, ...rest }: Stored): PluginRecord {
+function parseStored({ exits, crashTimesMs, broken, generation, config, ...rest }: Stored, history: History): PluginRecord {
   const health = { exits: JSON.parse(exits), crashTimesMs: JSON.parse(crashTimesMs), broken: broken === 1, generation };
-  return { ...rest, config: JSON.parse(config), health };
+  return { ...rest, ...history, config: JSON.parse(config), health };
 }

@@ -1,6 +1,6 @@
 import { type Clock, timestamp } from './clock.ts';
 import type { Database, Tx } from './database.ts';
-import { acceptBundle, changeBundle, changeConfig, changeStatus } from './plugin-changes.ts';
+import { acceptBundle, changeBundle, changeConfig, changeOwner, changeStatus } from './plugin-changes.ts';
 import type { Status } from './plugin-lifecycle.ts';
 import { findPlugin, loadPlugin, readPlugins } from './plugin-rows.ts';
 
@@ -30,7 +30,20 @@ export type AcceptedBundle = {
   manifest: string;
   verifiedAt: string | null;
 };
+/** What a bundle may do: what its manifest asks for, narrowed or widened by what the operator set. */
+export type Terms = { capabilities: readonly string[]; egress: readonly string[] };
+export type Offer = { bundle: AcceptedBundle; terms: Terms };
+export type ConsentKind = 'install' | 'upgrade' | 'rollback' | 'transfer';
+export type Consent = Terms & {
+  time: string;
+  kind: ConsentKind;
+  actor: string | null;
+  publisher: string;
+  version: string;
+  bundleSha256: string;
+};
 export type PluginRecord = AcceptedBundle & {
+  owner: string; // the publisher whose the id is
   status: StoredStatus;
   config: Record<string, unknown>;
   acceptedBy: string | null;
@@ -40,6 +53,8 @@ export type PluginRecord = AcceptedBundle & {
   createdAt: string;
   updatedAt: string;
   health: Health;
+  consents: Consent[]; // the newest first
+  former: AcceptedBundle[]; // what can be gone back to, the newest first
 };
 export type StatusEntry = { actor: string | null; reason?: string; code?: string };
 export type PluginStore = ReturnType<typeof createPluginStore>;
@@ -52,15 +67,17 @@ export function createPluginStore({ database, clock }: { database: Database; clo
   return {
     all: () => readPlugins(database.read),
     get: (id: string) => findPlugin(database.read, id),
-    publisherOf: async (id: string): Promise<string | undefined> => (await findPlugin(database.read, id))?.publisher,
     /** From verified to installed. The same bundle again changes nothing; another one is an upgrade and needs `setBundle`. */
-    accept: (bundle: AcceptedBundle, actor: string | null) => database.write((tx) => acceptBundle(tx, bundle, actor, timestamp(clock))),
+    accept: (offer: Offer, actor: string | null) => database.write((tx) => acceptBundle(tx, offer, actor, timestamp(clock))),
     /** Decides by the status at the time of the commit, whatever the caller saw before. */
     setStatus: (id: string, status: Status, entry: StatusEntry) =>
       database.write((tx) => changeStatus(tx, id, status, entry, timestamp(clock))),
     /** An upgrade, downgrade or rollback that the operator consented to. */
-    setBundle: (id: string, bundle: AcceptedBundle, actor: string | null) =>
-      database.write((tx) => changeBundle(tx, id, bundle, actor, timestamp(clock))),
+    setBundle: (kind: 'upgrade' | 'rollback', offer: Offer, actor: string | null) =>
+      database.write((tx) => changeBundle(tx, kind, offer, actor, timestamp(clock))),
+    /** The id belongs to another publisher from now on; the accepted bundle stays until an upgrade. */
+    setOwner: (id: string, owner: string, actor: string | null) =>
+      database.write((tx) => changeOwner(tx, id, owner, actor, timestamp(clock))),
     setConfig: (id: string, config: Record<string, unknown>, actor: string | null) =>
       database.write((tx) => changeConfig(tx, id, config, actor, timestamp(clock))),
     saveHealth: (id: string, health: Health) => database.write((tx) => saveHealth(tx, id, health)),

@@ -1,47 +1,23 @@
 import { asHostError, HostError } from '../protocol/errors.ts';
-import type { RateClass } from '../protocol/host-methods.ts';
 import { parseManifest } from '../protocol/manifest.ts';
-import type { AuditEntry } from './audit.ts';
-import { createBroker, type HostHandlers, type RateLimiters } from './broker.ts';
+import type { Manifest } from '../protocol/manifest-form.ts';
 import type { BundleStore, VerifiedBundle } from './bundle-store.ts';
-import type { Clock } from './clock.ts';
 import { createLaunch } from './launch-plugin.ts';
-import type { Log } from './log.ts';
-import type { PluginEntry } from './plugin-entry.ts';
+import { type AcceptedPlugin, isAvailable, type PluginEntry, versionsOf } from './plugin-entry.ts';
+import { createPluginHealth } from './plugin-health.ts';
 import type { PluginLogs } from './plugin-logs.ts';
 import type { PluginRecord, PluginStore } from './plugin-store.ts';
+import { createRates, createVersion, type PluginVersion, type VersionBundle, type VersionDeps } from './plugin-version.ts';
 import type { RefusedBundle } from './plugin-view.ts';
 import type { Policy } from './policy.ts';
-import { createRateLimiter } from './rate-limiter.ts';
-import type { Runner } from './runner.ts';
-import { createRuntime } from './runtime.ts';
 
-export type PluginTableDeps = {
-  bundles: BundleStore;
-  store: PluginStore;
-  runner: Runner;
-  handlers: HostHandlers;
-  append(entry: AuditEntry): Promise<void>;
-  appendDenial(entry: AuditEntry, key: string): void;
-  policy: Policy;
-  logs: PluginLogs;
-  clock: Clock;
-  log: Log;
-  random(): number;
-};
+export type PluginTableDeps = VersionDeps & { bundles: BundleStore; store: PluginStore; policy: Policy; logs: PluginLogs };
 
 /** Every plugin there is: what lies on disk, what was accepted, and the runtime of each that was. */
 export function createPluginTable(deps: PluginTableDeps) {
-  const { bundles, store, clock, log } = deps;
+  const { bundles, store, log } = deps;
   const entries = new Map<string, PluginEntry>();
-  const kept = new Set<string>(); // bundles that an upgrade may have to go back to
-  let refused: RefusedBundle[] = [];
-
-  /** Each plugin has its own, and keeps them over restarts. */
-  function createRates(): RateLimiters {
-    const create = (name: RateClass) => createRateLimiter(deps.policy.rates[name], clock.monotonicMs);
-    return { read: create('read'), effect: create('effect'), fetch: create('fetch'), notify: create('notify'), log: create('log') };
-  }
+  let refusedByScan: RefusedBundle[] = [];
 
   function find(id: string): PluginEntry {
     const entry = entries.get(id);
@@ -50,92 +26,66 @@ export function createPluginTable(deps: PluginTableDeps) {
     return entry;
   }
 
-  function findAccepted(id: string): NonNullable<PluginEntry['accepted']> {
+  function findAccepted(id: string): AcceptedPlugin {
     const { accepted } = find(id);
     if (!accepted)
       throw new HostError('invalid-transition', `${id} is not installed`, { hint: `install it first: lattice plugins install ${id}` });
     return accepted;
   }
 
-  /** Puts a record, with a runtime of its own, into the entry; an existing runtime stays, since a process may hang on it. */
-  function adopt(record: PluginRecord): NonNullable<PluginEntry['accepted']> {
-    const parsed = parseManifest(Buffer.from(record.manifest, 'utf8'));
-    if (!parsed.ok)
-      throw new HostError('storage-unavailable', `the record of ${record.id} holds a manifest that is not one`, {
-        rule: parsed.fault.code,
-      });
-    const entry = entries.get(record.id) ?? { id: record.id, bundle: null, accepted: null };
-    entries.set(record.id, entry);
-    if (entry.accepted) {
-      entry.accepted.record = record;
-      entry.accepted.manifest = parsed.manifest;
-      return entry.accepted;
-    }
-    const pluginLog = deps.logs.of(record.id);
-    const callers = new Map<string, number>();
-    const rates = createRates();
-    const runtime = createRuntime({
-      id: record.id,
-      runner: deps.runner,
-      clock,
-      log,
-      random: deps.random,
-      health: record.health,
-      saveHealth: (health) => store.saveHealth(record.id, health),
-      nextGeneration: () => store.nextGeneration(record.id),
-      prepare: async (generation) => {
-        const { accepted, bundle } = find(record.id);
-        if (!accepted || !bundle)
-          throw new HostError('not-found', `no verified bundle of ${record.id} is on disk, so it is not armed again`);
-        return createLaunch(await bundles.load(accepted.record.bundleSha256), generation, accepted.record.config, deps.policy.ceilings);
+  /** Puts a new record, with a version that runs in a runtime of its own, into the entry. */
+  function adopt(record: PluginRecord): AcceptedPlugin {
+    const { id } = record;
+    const entry = entries.get(id) ?? { id, bundle: null, accepted: null };
+    entries.set(id, entry);
+    const pluginLog = deps.logs.of(id);
+    const health = createPluginHealth(record.health, (saved) => store.saveHealth(id, saved));
+    const home = {
+      id,
+      log: pluginLog,
+      health,
+      rates: createRates(deps.policy, deps.clock),
+      nextGeneration: () => store.nextGeneration(id),
+      prepare: async (bundleSha256: string, generation: number) => {
+        if (!isAvailable(entry)) throw new HostError('not-found', `no verified bundle of ${id} is on disk, so it is not armed again`);
+        return createLaunch(await bundles.load(bundleSha256), generation, accepted.record.config, deps.policy.ceilings);
       },
-      createDispatch: (launch, askable) =>
-        createBroker({
-          grant: launch.grant,
-          generation: launch.generation,
-          askable,
-          actor: () => [...callers.keys()].sort().slice(0, 4).join(',') || null,
-          handlers: deps.handlers,
-          rates,
-          append: deps.append,
-          appendDenial: deps.appendDenial,
-          clock,
-        }),
-      append: deps.append,
-      onOutput: (generation, source, text) => pluginLog.write(generation, source, source === 'supervisor' ? 'warn' : 'info', text),
-    });
-    entry.accepted = { record, manifest: parsed.manifest, runtime, log: pluginLog, callers };
-    return entry.accepted;
+    };
+    const open = (bundle: VersionBundle, isFirst: boolean): PluginVersion =>
+      createVersion(deps, home, { bundle, manifest: manifestIn(id, bundle.manifest), isFirst });
+    const accepted: AcceptedPlugin = {
+      record,
+      serving: open(record, true),
+      incoming: null,
+      outgoing: null,
+      log: pluginLog,
+      health,
+      openVersion: (bundle) => open(bundle, false),
+    };
+    entry.accepted = accepted;
+    return accepted;
   }
 
-  /** Takes what a scan found: bundles by id, unless the id belongs to another publisher. */
+  /** Takes what a scan found: bundles by id. */
   function takeScan(scan: { verified: ReadonlyMap<string, VerifiedBundle>; refused: RefusedBundle[] }): void {
-    const conflicts: RefusedBundle[] = [];
     for (const entry of entries.values()) entry.bundle = null;
     for (const [id, bundle] of scan.verified) {
-      const entry = entries.get(id) ?? { id, bundle: null, accepted: null };
-      const owner = entry.accepted?.record.publisher;
-      if (owner !== undefined && owner !== bundle.manifest.publisher) {
-        conflicts.push({
-          folder: id,
-          code: 'publisher-conflict',
-          detail: `${id} belongs to publisher ${owner}; this bundle is signed by ${bundle.manifest.publisher}`,
-        });
-        continue;
-      }
+      const entry = entries.get(id) ?? { id, bundle, accepted: null };
       entry.bundle = bundle;
       entries.set(id, entry);
     }
     for (const [id, entry] of entries) if (!entry.bundle && !entry.accepted) entries.delete(id);
-    refused = [...scan.refused, ...conflicts];
-    for (const bundle of refused) log.warn('bundle.refused', { ...bundle });
+    refusedByScan = scan.refused;
+    for (const bundle of listRefused()) log.warn('bundle.refused', { ...bundle });
   }
+
+  const listRefused = (): RefusedBundle[] => [...refusedByScan, ...[...entries.values()].flatMap(publisherConflict)];
 
   /** Whose trust is gone is stopped before anything else is done: neither a slow scan nor a full disk may keep it running. */
   function condemnUntrusted(): void {
-    for (const { accepted } of entries.values()) {
-      const fault = accepted ? bundles.judge(accepted.record.manifest, accepted.record.artifactSha256) : null;
-      if (accepted && fault) accepted.runtime.condemn('trust-lost', `${fault.code}: ${fault.detail}`);
+    for (const version of [...entries.values()].flatMap(versionsOf)) {
+      const fault = bundles.judge(version.bundle.manifest, version.bundle.artifactSha256);
+      if (fault) version.runtime.condemn('trust-lost', `${fault.code}: ${fault.detail}`);
     }
   }
 
@@ -144,9 +94,13 @@ export function createPluginTable(deps: PluginTableDeps) {
     condemnUntrusted();
     const scan = await bundles.scan();
     takeScan(scan);
-    const needed = [...entries.values()].flatMap(({ bundle, accepted }) => [bundle?.bundleSha256, accepted?.record.bundleSha256]);
-    await bundles.collect(new Set([...needed.filter((sha) => sha !== undefined), ...kept]));
-    return { verified: scan.verified.size, refused };
+    const needed = [...entries.values()].flatMap((entry) => [
+      ...(entry.bundle ? [entry.bundle.bundleSha256] : []),
+      ...versionsOf(entry).map(({ bundle }) => bundle.bundleSha256),
+      ...(entry.accepted?.record.former ?? []).map(({ bundleSha256 }) => bundleSha256),
+    ]);
+    await bundles.collect(new Set(needed));
+    return { verified: scan.verified.size, refused: listRefused() };
   }
 
   /** Puts every record of the store into the table. One that cannot be read is listed and left alone; it must not keep the others from starting. */
@@ -155,12 +109,30 @@ export function createPluginTable(deps: PluginTableDeps) {
       try {
         adopt(record);
       } catch (error) {
+        entries.delete(record.id);
         log.error('plugin.record', { plugin: record.id, error: asHostError(error).message });
       }
     }
   }
 
-  return { entries, find, findAccepted, adopt, load, rescan, refused: () => refused, kept };
+  /** Why the bundle of this id that is on disk does not count. */
+  const refusedOf = (id: string): RefusedBundle | null => listRefused().find((each) => each.id === id) ?? null;
+
+  return { entries, find, findAccepted, adopt, load, rescan, refused: listRefused, refusedOf };
 }
 
 export type PluginTable = ReturnType<typeof createPluginTable>;
+
+/** A bundle with an id that is another publisher's. */
+function publisherConflict({ id, bundle, accepted }: PluginEntry): RefusedBundle[] {
+  const owner = accepted?.record.owner;
+  if (!bundle || owner === undefined || owner === bundle.manifest.publisher) return [];
+  const detail = `${id} belongs to publisher ${owner}; this bundle is signed by ${bundle.manifest.publisher}`;
+  return [{ folder: id, id, code: 'publisher-conflict', detail }];
+}
+
+function manifestIn(id: string, text: string): Manifest {
+  const parsed = parseManifest(Buffer.from(text, 'utf8'));
+  if (parsed.ok) return parsed.manifest;
+  throw new HostError('storage-unavailable', `the record of ${id} holds a manifest that is not one`, { rule: parsed.fault.code });
+}

@@ -1,6 +1,10 @@
 import type { Capability } from '../protocol/capabilities.ts';
+import type { ManifestForm } from '../protocol/manifest-form.ts';
+import type { Differences, VersionChange } from './bundle-difference.ts';
 import type { Status } from './plugin-lifecycle.ts';
+import type { ConsentKind } from './plugin-store.ts';
 import type { PublicState } from './runtime-states.ts';
+import type { RiskLevel, RiskStatement } from './upgrade-risk.ts';
 
 /** What an operator and the public dashboard see of a running (or stopped) plugin. Never a path. */
 export type RuntimeView = {
@@ -19,27 +23,59 @@ export type RuntimeView = {
   updated_at: string;
 };
 
+/** A second runtime while one bundle replaces another. */
+export type OtherRuntimeView = Pick<RuntimeView, 'state' | 'generation' | 'pid' | 'sandbox' | 'started_at'> & {
+  role: 'incoming' | 'outgoing';
+  version: string;
+};
+
+/** A bundle that could replace the accepted one, what it may do, and what changes with it. */
 export type UpgradeView = {
   bundle_sha256: string;
   version: string;
+  publisher: string;
+  unsigned: boolean;
+  change: VersionChange;
   downgrade: boolean;
+  capabilities: string[];
+  egress: string[];
+  read_buckets: string[];
   capabilities_added: Capability[];
   capabilities_removed: Capability[];
+  differences: Differences;
+  risk: RiskStatement;
+};
+
+export type ConsentView = {
+  time: string;
+  kind: ConsentKind;
+  actor: string | null; // the id of the token
+  publisher: string;
+  version: string;
+  bundle_sha256: string;
+  capabilities: string[];
+  egress: string[];
 };
 
 export type PluginView = {
   id: string;
   name: string;
   type: string;
+  form: ManifestForm;
+  wire: string; // `json-rpc`, `stdio-json-v1`
   version: string;
   publisher: string;
+  unsigned: boolean;
+  transferred_to: string | null; // whose the id is now, when that is not who signed the accepted bundle
   capabilities: Capability[];
   artifact_sha256: string;
   bundle_sha256: string;
   available: boolean; // a verified bundle of this id and publisher is on disk
+  refused: RefusedBundle | null; // why the bundle of this id that is on disk does not count
   status: Status;
   upgrade: UpgradeView | null;
   runtime: RuntimeView | null; // null for a bundle that is only verified
+  other_runtimes: OtherRuntimeView[];
   verified_at: string | null;
   installed_at: string | null;
   activated_at: string | null;
@@ -48,14 +84,31 @@ export type PluginView = {
   updated_at: string | null;
 };
 
+/** What a list shows of each. */
+export type PluginBrief = Pick<
+  PluginView,
+  'id' | 'name' | 'type' | 'version' | 'publisher' | 'capabilities' | 'status' | 'unsigned' | 'available' | 'refused' | 'transferred_to'
+> & {
+  active: boolean;
+  upgrade: { version: string; change: VersionChange; risk: RiskLevel } | null;
+  state: PublicState | null;
+  runner: string | null;
+  sandbox: string | null;
+  message: string | null;
+  other_runtimes: OtherRuntimeView[];
+};
+
 /** More about one plugin: what it declares. */
 export type PluginDetail = PluginView & {
   engine: string;
   egress: string[];
+  routes: { path: string; methods: string[] }[];
   read_buckets: string[];
   services: { name: string; methods: { name: string; effect: string; scopes: string[]; timeout_ms: number }[] }[];
   resources: Record<string, number>;
   accepted_by: string | null;
+  consents: ConsentView[]; // the newest first, at most 50
+  rollback: UpgradeView | null; // what `rollback` would return to
 };
 
 /** What the probe found: the level in force at most, the operator's minimum, and each layer with how to get it. */
@@ -77,7 +130,8 @@ export type DoctorView = {
   refused: RefusedBundle[];
 };
 
-export type RefusedBundle = { folder: string; code: string; detail: string };
+/** `id`: as its manifest says, where that can be read. */
+export type RefusedBundle = { folder: string; id?: string | undefined; code: string; detail: string };
 
 export type ExitView = {
   generation: number;
@@ -123,6 +177,8 @@ export type Supervisor = {
   refused(): RefusedBundle[];
   setStatus(request: { id: string; status: Status; bundleSha256?: string }, actor: Actor): Promise<PluginView>;
   upgrade(request: { id: string; bundleSha256?: string }, actor: Actor): Promise<PluginView>;
+  rollback(request: { id: string; bundleSha256?: string }, actor: Actor): Promise<PluginView>;
+  transfer(request: { id: string; publisher: string }, actor: Actor): Promise<PluginView>;
   reset(id: string, actor: Actor): Promise<PluginView>;
   call(request: CallRequest, actor: Actor, options: CallOptions): Promise<unknown>; // scopes are checked here
   why(id: string): WhyView;

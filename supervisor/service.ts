@@ -11,6 +11,7 @@ import type { Config } from './config.ts';
 import { lockDataDir } from './data-lock.ts';
 import { type Database, openDatabase } from './database.ts';
 import { createDenialLimiter } from './denial-limiter.ts';
+import { probationMs } from './exchange-bundle.ts';
 import { parseEgressAllow } from './host/egress-rules.ts';
 import { createGuardedClient } from './host/guarded-client.ts';
 import { createHandlers } from './host/handlers.ts';
@@ -105,6 +106,7 @@ async function build(
     clock,
     log,
     random,
+    probationMs,
   });
   stops.add(() => supervisor.stop());
 

@@ -1,146 +1,91 @@
 import { HostError } from '../protocol/errors.ts';
-import type { VerifiedBundle } from './bundle-store.ts';
 import { checkCallScopes, findMethod } from './call-scopes.ts';
+import { abandonExchange, createStatusChange, notAvailable, requireOffered, requireShown } from './change-status.ts';
+import { createExchange } from './exchange-bundle.ts';
+import { judgePublisher } from './judge-publisher.ts';
 import { createKeyedQueue } from './keyed-queue.ts';
-import { defaultInvokeTimeoutMs, manifestOf, type PluginEntry, statusOf, viewPlugin, viewPluginDetail } from './plugin-entry.ts';
-import { decideTransition, type Status } from './plugin-lifecycle.ts';
-import type { AcceptedBundle } from './plugin-store.ts';
+import { asOffer, isAvailable, manifestOf, type PluginEntry, statusOf, termsOf, versionsOf } from './plugin-entry.ts';
 import { createPluginTable, type PluginTableDeps } from './plugin-table.ts';
 import type { Actor, CallOptions, CallRequest, PluginView, Supervisor } from './plugin-view.ts';
+import { viewExit } from './run-record.ts';
+import { defaultInvokeTimeoutMs, viewPlugin, viewPluginDetail } from './view-plugin.ts';
 
-export type SupervisorDeps = PluginTableDeps;
+export type SupervisorDeps = PluginTableDeps & { probationMs: number };
+type ExchangeRequest = { id: string; bundleSha256?: string };
 
 /** Every change that an operator may ask for, one at a time per plugin, and every look at what is so. */
 export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): Promise<void> } {
-  const { store } = deps;
+  const { store, bundles } = deps;
   const table = createPluginTable(deps);
-  const { entries, find, findAccepted, adopt } = table;
+  const { entries, find, findAccepted } = table;
   const queue = createKeyedQueue();
   let started = false;
   let stopping = false;
+  const view = (entry: PluginEntry): PluginView => viewPlugin(entry, table.refusedOf(entry.id));
+
+  function requireRunning(): void {
+    if (stopping) throw new HostError('unavailable', 'the service is stopping', { hint: 'ask again when it runs' });
+  }
 
   const inTurn = <Result>(key: string, job: () => Promise<Result>): Promise<Result> =>
     queue.run(key, async () => {
-      if (stopping) throw new HostError('unavailable', 'the service is stopping', { hint: 'ask again when it runs' });
+      requireRunning();
       return job();
     });
+  const setStatus = createStatusChange({ table, store, isStopping: () => stopping });
+  const exchange = createExchange({ ...deps, requireRunning });
 
-  function requireAvailable(entry: PluginEntry): VerifiedBundle {
-    if (entry.bundle) return entry.bundle;
-    throw new HostError('conflict', `no verified bundle of ${entry.id} is on disk`, {
-      rule: 'not-available',
-      hint: 'put the bundle back and rescan: lattice plugins rescan',
-    });
+  /** Accepts the bundle on disk in place of the accepted one. */
+  async function upgrade({ id, bundleSha256 }: ExchangeRequest, actor: Actor): Promise<PluginView> {
+    const entry = find(id);
+    const accepted = findAccepted(id);
+    const bundle = requireOffered(entry);
+    requireShown(bundleSha256, bundle.bundleSha256, id);
+    if (bundle.bundleSha256 !== accepted.record.bundleSha256) await exchange(accepted, 'upgrade', asOffer(bundle), actor);
+    return view(entry);
   }
 
-  function requireShown(shown: string | undefined, present: string, id: string): void {
-    if (shown === undefined || shown === present) return;
-    throw new HostError('changed-since-shown', `${id} is not the bundle that was shown`, {
-      bundle_sha256: present,
-      hint: `look again: lattice plugins show ${id}`,
-    });
-  }
-
-  async function install(entry: PluginEntry, shown: string | undefined, actor: Actor): Promise<void> {
-    const bundle = requireAvailable(entry);
-    requireShown(shown, bundle.bundleSha256, entry.id);
-    adopt(await store.accept(asAccepted(bundle), actor.id));
-  }
-
-  /** Records what is wanted, arms, and takes it back to `disabled`, with the reason, when that fails. */
-  async function activate(entry: PluginEntry, shown: string | undefined, actor: Actor): Promise<void> {
-    requireAvailable(entry);
-    const accepted = findAccepted(entry.id);
-    requireShown(shown, accepted.record.bundleSha256, entry.id);
-    accepted.record = await store.setStatus(entry.id, 'active', { actor: actor.id });
-    const armed = await accepted.runtime.arm();
-    if (armed.ok || stopping) return;
-    await accepted.runtime.stop();
-    accepted.record = await store.setStatus(entry.id, 'disabled', { actor: actor.id, reason: armed.cause });
-    const code =
-      armed.cause === 'sandbox-unavailable' ? 'sandbox-unavailable' : armed.cause === 'trust-lost' ? 'verification-failed' : 'unavailable';
-    throw new HostError(code, `${entry.id} could not be armed and is disabled: ${armed.message}`, {
-      rule: armed.cause,
-      hint: `see its last lines: lattice plugins why ${entry.id}`,
-    });
-  }
-
-  async function disable(entry: PluginEntry, actor: Actor): Promise<void> {
-    const accepted = findAccepted(entry.id);
-    const stopped = accepted.runtime.stop(); // first: a store that cannot be written must not keep a plugin running
-    try {
-      accepted.record = await store.setStatus(entry.id, 'disabled', { actor: actor.id });
-    } finally {
-      await stopped;
-    }
-  }
-
-  async function setStatus(request: { id: string; status: Status; bundleSha256?: string }, actor: Actor): Promise<PluginView> {
-    const entry = find(request.id);
-    const present = statusOf(entry);
-    const decision = decideTransition(present, request.status);
-    if (decision === 'forbidden') {
-      throw new HostError('invalid-transition', `${request.id} is ${present}; it cannot become ${request.status}`, {
-        from: present,
-        to: request.status,
-        hint: 'verified -> installed -> active -> disabled -> active',
+  /** Accepts again the bundle that the last upgrade replaced, if the present policy still lets it run. */
+  async function rollback({ id, bundleSha256 }: ExchangeRequest, actor: Actor): Promise<PluginView> {
+    const entry = find(id);
+    const accepted = findAccepted(id);
+    const [former] = accepted.record.former;
+    if (!former)
+      throw new HostError('conflict', `${id} has no former version to go back to`, {
+        rule: 'no-former-version',
+        hint: 'put the bundle you want in the plugin directory, rescan, and upgrade to it',
       });
-    }
-    if (decision === 'installed') await install(entry, request.bundleSha256, actor);
-    else if (decision === 'active' || decision === 'restart') await activate(entry, request.bundleSha256, actor);
-    else if (decision === 'disabled') await disable(entry, actor);
-    return viewPlugin(find(request.id));
+    requireShown(bundleSha256, former.bundleSha256, id);
+    if (!isAvailable(entry)) throw notAvailable(id);
+    const { manifest } = await bundles.load(former.bundleSha256);
+    await exchange(accepted, 'rollback', { bundle: former, terms: termsOf(manifest) }, actor);
+    return view(entry);
   }
 
-  /** Accepts the bundle on disk in place of the accepted one; when an active plugin then fails to arm, the former one comes back. */
-  async function upgrade(request: { id: string; bundleSha256?: string }, actor: Actor): Promise<PluginView> {
-    const entry = find(request.id);
-    const accepted = findAccepted(request.id);
-    const bundle = requireAvailable(entry);
-    requireShown(request.bundleSha256, bundle.bundleSha256, request.id);
-    if (bundle.bundleSha256 === accepted.record.bundleSha256) return viewPlugin(entry);
-    const former = accepted.record;
-    table.kept.add(former.bundleSha256);
-    try {
-      return await exchange(entry, bundle, actor);
-    } finally {
-      table.kept.delete(former.bundleSha256);
-    }
-  }
-
-  async function exchange(entry: PluginEntry, bundle: VerifiedBundle, actor: Actor): Promise<PluginView> {
-    const accepted = findAccepted(entry.id);
-    const former = accepted.record;
-    adopt(await store.setBundle(entry.id, asAccepted(bundle), actor.id));
-    if (accepted.record.status !== 'active') return viewPlugin(entry);
-    const armed = await accepted.runtime.arm();
-    if (armed.ok || stopping) return viewPlugin(entry);
-    adopt(await store.setBundle(entry.id, former, actor.id));
-    await accepted.runtime.stop();
-    await accepted.runtime.arm();
-    throw new HostError('unavailable', `the upgrade of ${entry.id} could not be armed, so the former version is back: ${armed.message}`, {
-      rule: armed.cause,
-    });
+  async function transfer({ id, publisher }: { id: string; publisher: string }, actor: Actor): Promise<PluginView> {
+    const accepted = findAccepted(id);
+    const fault = judgePublisher(bundles.policy(), publisher, id, deps.clock.wallMs());
+    if (fault)
+      throw new HostError('verification-failed', `${id} cannot be given to ${publisher}: ${fault.detail}`, {
+        rule: fault.code,
+        hint: 'name the publisher, with this id, in the trust policy, then: lattice plugins rescan',
+      });
+    accepted.record = await store.setOwner(id, publisher, actor.id);
+    return view(find(id));
   }
 
   async function call(request: CallRequest, actor: Actor, options: CallOptions): Promise<unknown> {
     const entry = find(request.id);
     const row = findMethod(manifestOf(entry), request);
     checkCallScopes(request.id, row, actor);
-    const accepted = findAccepted(request.id);
-    const { callers } = accepted;
-    callers.set(actor.id, (callers.get(actor.id) ?? 0) + 1);
+    const { calls, runtime } = findAccepted(request.id).serving;
+    const end = calls.begin(actor.id);
     try {
       const timeoutMs = row.timeout_ms ?? defaultInvokeTimeoutMs;
-      return await accepted.runtime.invoke(request.service, request.method, request.payload ?? null, {
-        timeoutMs,
-        signal: options.signal,
-        onProgress: options.onProgress,
-      });
+      const { signal, onProgress } = options;
+      return await runtime.invoke(request.service, request.method, request.payload ?? null, { timeoutMs, signal, onProgress });
     } finally {
-      const left = (callers.get(actor.id) ?? 1) - 1;
-      if (left > 0) callers.set(actor.id, left);
-      else callers.delete(actor.id);
+      end();
     }
   }
 
@@ -150,30 +95,40 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
       await inTurn('(rescan)', table.rescan);
       for (const { accepted } of entries.values()) {
         if (accepted?.record.status !== 'active') continue;
-        if (accepted.record.health.broken) accepted.runtime.markBroken();
-        else accepted.runtime.command('start'); // a failure here never changes what is wanted
+        const { runtime } = accepted.serving;
+        if (accepted.record.health.broken) runtime.markBroken();
+        else runtime.command('start'); // a failure here never changes what is wanted
       }
       started = true;
     },
-    list: () => [...entries.values()].map(viewPlugin).sort((a, b) => (a.id < b.id ? -1 : 1)),
-    show: (id) => viewPluginDetail(find(id)),
+    list: () => [...entries.values()].map(view).sort((a, b) => (a.id < b.id ? -1 : 1)),
+    show: (id) => viewPluginDetail(find(id), table.refusedOf(id)),
     refused: table.refused,
-    setStatus: (request, actor) => inTurn(request.id, () => setStatus(request, actor)),
+    setStatus(request, actor) {
+      const accepted = entries.get(request.id)?.accepted;
+      if (request.status === 'disabled' && accepted) void abandonExchange(accepted); // it does not wait for an upgrade to end
+      return inTurn(request.id, async () => {
+        await setStatus(request, actor);
+        return view(find(request.id));
+      });
+    },
     upgrade: (request, actor) => inTurn(request.id, () => upgrade(request, actor)),
+    rollback: (request, actor) => inTurn(request.id, () => rollback(request, actor)),
+    transfer: (request, actor) => inTurn(request.id, () => transfer(request, actor)),
     reset: (id, actor) =>
       inTurn(id, async () => {
         const accepted = findAccepted(id);
         if (accepted.record.status !== 'active')
           throw new HostError('invalid-transition', `${id} is ${accepted.record.status}; only an active plugin is reset`);
         await deps.append({ kind: 'plugin.status', plugin: id, actor: actor.id, code: 'reset', summary: '{}' });
-        accepted.runtime.reset();
-        return viewPlugin(find(id));
+        accepted.serving.runtime.reset();
+        return view(find(id));
       }),
     call,
     why(id) {
       const entry = find(id);
-      const view = entry.accepted?.runtime.view();
-      const why = entry.accepted?.runtime.why() ?? {
+      const state = entry.accepted?.serving.runtime.view().state ?? 'stopped';
+      const why = entry.accepted?.serving.runtime.why() ?? {
         message: null,
         uptime_ms: null,
         next_retry_at: null,
@@ -181,7 +136,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
         exits: [],
         counters: {},
       };
-      return { id, status: statusOf(entry), state: view?.state ?? 'stopped', ...why };
+      return { id, status: statusOf(entry), state, ...why, exits: (entry.accepted?.health.exits() ?? []).map(viewExit) };
     },
     config: (id) => findAccepted(id).record.config,
     setConfig: (id, config, actor) =>
@@ -189,7 +144,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
         const accepted = findAccepted(id);
         accepted.record = await store.setConfig(id, config, actor.id);
         if (accepted.record.status === 'active') {
-          const armed = await accepted.runtime.arm();
+          const armed = await accepted.serving.runtime.arm();
           if (!armed.ok)
             throw new HostError('unavailable', `the configuration of ${id} is stored, but it did not start with it: ${armed.message}`, {
               rule: armed.cause,
@@ -214,7 +169,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     },
     health() {
       const active = [...entries.values()].flatMap(({ accepted }) =>
-        accepted?.record.status === 'active' ? [accepted.runtime.view().state] : [],
+        accepted?.record.status === 'active' ? [accepted.serving.runtime.view().state] : [],
       );
       const count = (state: string) => active.filter((each) => each === state).length;
       return {
@@ -225,21 +180,9 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     },
     async stop() {
       stopping = true;
-      const all = [...entries.values()].flatMap(({ accepted }) => (accepted ? [accepted] : []));
-      await Promise.all(all.map(({ runtime }) => runtime.close()));
-      await Promise.all(all.map(({ log: lines }) => lines.flush()));
+      const all = [...entries.values()];
+      await Promise.all(all.flatMap(versionsOf).map(({ runtime }) => runtime.close()));
+      await Promise.all(all.map(({ accepted }) => accepted?.log.flush()));
     },
   };
 }
-
-const asAccepted = ({ manifest, bundleSha256, text, verifiedAt }: VerifiedBundle): AcceptedBundle => ({
-  id: manifest.id,
-  publisher: manifest.publisher,
-  name: manifest.name,
-  type: manifest.type,
-  version: manifest.version,
-  bundleSha256,
-  artifactSha256: manifest.digest_sha256,
-  manifest: text,
-  verifiedAt,
-});

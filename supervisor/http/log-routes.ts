@@ -50,7 +50,7 @@ async function followLog(stream: EventStream, read: Read, follow: (onLine: (line
   const { lines } = await read();
   for (const line of lines) send(line);
   const newest = lines.at(-1);
-  const isNew = (line: LogLine) => !newest || line.run > newest.run || (line.run === newest.run && line.seq > newest.seq);
+  const isNew = (line: LogLine) => !newest || line.run !== newest.run || line.seq > newest.seq; // only one run was read
   for (const line of waiting) if (isNew(line)) send(line);
   waiting = null;
 }

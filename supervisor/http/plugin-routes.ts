@@ -1,11 +1,12 @@
 import { z } from 'zod';
-import type { PluginView, Supervisor } from '../plugin-view.ts';
-import { actorOf, bundleSha256, byId } from './fields.ts';
+import type { PluginBrief, PluginView, Supervisor } from '../plugin-view.ts';
+import { actorOf, byId } from './fields.ts';
 import { declareRoute, emptyBody, noBody, nothing, type Route } from './route.ts';
 
 export type PluginDeps = { supervisor: Supervisor };
 
-const brief = (view: PluginView) => ({
+/** One line of a list. The first eight fields are those of the public server. */
+const brief = (view: PluginView): PluginBrief => ({
   id: view.id,
   name: view.name,
   type: view.type,
@@ -14,6 +15,16 @@ const brief = (view: PluginView) => ({
   capabilities: view.capabilities,
   status: view.status,
   active: view.status === 'active',
+  unsigned: view.unsigned,
+  available: view.available,
+  refused: view.refused,
+  upgrade: view.upgrade && { version: view.upgrade.version, change: view.upgrade.change, risk: view.upgrade.risk.level },
+  transferred_to: view.transferred_to,
+  state: view.runtime?.state ?? null,
+  runner: view.runtime?.runner ?? null,
+  sandbox: view.runtime?.sandbox ?? null,
+  message: view.runtime?.message ?? null,
+  other_runtimes: view.other_runtimes,
 });
 
 /** Everything about one plugin but its calls and its log. */
@@ -24,7 +35,7 @@ export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
       ...get,
       path: '/api/plugins',
       scope: 'audit:read',
-      doc: 'Lists the plugins in brief.',
+      doc: 'Lists the plugins in brief: what each is, how it is, and whether an upgrade is offered.',
       params: nothing,
       handle: () => supervisor.list().map(brief),
     }),
@@ -90,19 +101,6 @@ export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
       query: nothing,
       body: emptyBody,
       handle: (request) => supervisor.reset(request.params.id, actorOf(request)),
-    }),
-    declareRoute({
-      method: 'POST',
-      path: '/api/plugins/:id/upgrade',
-      scope: 'plugin:admin',
-      doc: 'Accepts the bundle that is on disk in place of the accepted one. With `bundle_sha256` only if it is still that one.',
-      params: byId,
-      query: nothing,
-      body: z.strictObject({ bundle_sha256: bundleSha256.optional() }).optional(),
-      handle: (request) => {
-        const sha = request.body?.bundle_sha256;
-        return supervisor.upgrade({ id: request.params.id, ...(sha === undefined ? {} : { bundleSha256: sha }) }, actorOf(request));
-      },
     }),
   ];
 }

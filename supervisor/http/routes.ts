@@ -7,6 +7,7 @@ import { createLogRoutes } from './log-routes.ts';
 import { createPluginRoutes, type PluginDeps } from './plugin-routes.ts';
 import type { Route } from './route.ts';
 import { createTokenRoutes, type TokenDeps } from './token-routes.ts';
+import { createUpgradeRoutes } from './upgrade-routes.ts';
 
 export type RouteDeps = AuditDeps & CallDeps & HealthDeps & KvDeps & PluginDeps & TokenDeps;
 
@@ -15,6 +16,7 @@ export const createRoutes = (deps: RouteDeps): Route[] => [
   ...createCallRoutes(deps),
   ...createLifecycleRoutes(deps),
   ...createPluginRoutes(deps),
+  ...createUpgradeRoutes(deps),
   ...createLogRoutes(deps),
   ...createKvRoutes(deps),
   ...createAuditRoutes(deps),

@@ -64,3 +64,16 @@ t.test('given a run that lost lines, when the next begins, then the loss stands 
   await eventually(async () => (await last())?.source === 'supervisor');
   t.match((await last())?.text, /\d+ bytes of this run were not kept/);
 });
+
+t.test('given two runs that speak in turn, as in an upgrade, when each is read, then it holds its own lines', async (t) => {
+  const log = open(testFolder(t));
+  log.write(5, 'stderr', 'info', 'old 1');
+  log.write(7, 'stderr', 'info', 'restarted old');
+  log.write(6, 'stderr', 'info', 'new 1');
+  log.write(5, 'stderr', 'info', 'old 2');
+  log.write(0, 'supervisor', 'warn', 'of no run');
+  const texts = async (run: number) => (await log.read({ run, last: 9 })).lines.map(({ text, run: of }) => `${of} ${text}`);
+  t.same(await texts(5), ['5 old 1', '5 old 2']);
+  t.same(await texts(6), ['6 new 1']);
+  t.same(await texts(7), ['7 restarted old', '7 of no run'], 'what is of no run goes to the newest');
+});

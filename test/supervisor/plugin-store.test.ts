@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openDatabase } from '../../supervisor/database.ts';
 import type { Status } from '../../supervisor/plugin-lifecycle.ts';
-import { type AcceptedBundle, createPluginStore, type ExitRecord } from '../../supervisor/plugin-store.ts';
+import { type AcceptedBundle, createPluginStore, type ExitRecord, type Offer } from '../../supervisor/plugin-store.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createQuietLog } from '../support/quiet-log.ts';
 import { openTempDatabase } from '../support/temp-database.ts';
@@ -20,6 +20,9 @@ const bundle: AcceptedBundle = {
   verifiedAt: '2025-12-31T23:59:59.000Z',
 };
 const upgrade: AcceptedBundle = { ...bundle, version: '1.1.0', bundleSha256: 'c'.repeat(64), manifest: '{"version":"1.1.0"}' };
+const terms = { capabilities: ['log:write', 'kv:read'], egress: ['api.example.com:443'] };
+const offer: Offer = { bundle, terms };
+const upgradeOffer: Offer = { bundle: upgrade, terms: { capabilities: ['kv:read'], egress: [] } };
 const exit = (generation: number): ExitRecord => ({
   generation,
   startedAt: '2026-01-01T00:00:00.000Z',
@@ -47,11 +50,12 @@ async function openStore(t: Test) {
 t.test('given a verified bundle, when it is accepted, then it is installed exactly as shown, and audited', async (t) => {
   const { store, listChanges } = await openStore(t);
 
-  const record = await store.accept(bundle, 't-1');
+  const record = await store.accept(offer, 't-1');
 
   const now = '2026-01-01T00:00:00.000Z';
   const expected = {
     ...bundle,
+    owner: 'dev.local',
     status: 'installed',
     config: {},
     acceptedBy: 't-1',
@@ -61,13 +65,34 @@ t.test('given a verified bundle, when it is accepted, then it is installed exact
     createdAt: now,
     updatedAt: now,
     health: { exits: [], crashTimesMs: [], broken: false, generation: 0 },
+    former: [],
+    consents: [
+      {
+        time: now,
+        kind: 'install',
+        actor: 't-1',
+        publisher: 'dev.local',
+        version: '1.0.0',
+        bundleSha256: bundle.bundleSha256,
+        capabilities: ['kv:read', 'log:write'],
+        egress: ['api.example.com:443'],
+      },
+    ],
   };
   t.same(record, expected);
   t.same(await store.get(bundle.id), expected);
   t.same(await store.all(), [expected]);
-  t.equal(await store.publisherOf(bundle.id), 'dev.local');
   t.same(await listChanges(), [
-    { actor: 't-1', code: null, change: 'status', from: 'verified', to: 'installed', version: '1.0.0', bundle_sha256: bundle.bundleSha256 },
+    {
+      actor: 't-1',
+      code: null,
+      change: 'status',
+      from: 'verified',
+      to: 'installed',
+      version: '1.0.0',
+      bundle_sha256: bundle.bundleSha256,
+      capabilities: terms.capabilities,
+    },
   ]);
 });
 
@@ -75,13 +100,12 @@ t.test('given an unknown id, when it is asked for, then there is no record', asy
   const { store } = await openStore(t);
 
   t.equal(await store.get('example.absent'), undefined);
-  t.equal(await store.publisherOf('example.absent'), undefined);
   t.same(await store.all(), []);
 });
 
 t.test('given an installed plugin, when the same bundle is accepted again, then nothing changes', async (t) => {
   const { store, listChanges } = await openStore(t);
-  await Promise.all([store.accept(bundle, 't-1'), store.accept(bundle, 't-2')]);
+  await Promise.all([store.accept(offer, 't-1'), store.accept(offer, 't-2')]);
 
   t.match(await store.get(bundle.id), { acceptedBy: 't-1' });
   t.equal((await listChanges()).length, 1);
@@ -89,18 +113,18 @@ t.test('given an installed plugin, when the same bundle is accepted again, then 
 
 t.test('given an installed plugin, when another bundle of its publisher is accepted, then that is a matter of upgrading', async (t) => {
   const { store } = await openStore(t);
-  await store.accept(bundle, 't-1');
+  await store.accept(offer, 't-1');
 
-  await t.rejects(store.accept(upgrade, 't-1'), { code: 'conflict', details: { rule: 'already-installed', hint: /upgrade/ } });
+  await t.rejects(store.accept(upgradeOffer, 't-1'), { code: 'conflict', details: { rule: 'already-installed', hint: /upgrade/ } });
 });
 
 for (const how of ['accept', 'setBundle'] as const) {
   t.test(`given an id of one publisher, when another one’s bundle comes by ${how}, then it is refused`, async (t) => {
     const { store, listChanges } = await openStore(t);
-    await store.accept(bundle, 't-1');
-    const foreign = { ...upgrade, publisher: 'evil.example' };
+    await store.accept(offer, 't-1');
+    const foreign: Offer = { bundle: { ...upgrade, publisher: 'evil.example' }, terms };
 
-    const change = how === 'accept' ? store.accept(foreign, 't-1') : store.setBundle(bundle.id, foreign, 't-1');
+    const change = how === 'accept' ? store.accept(foreign, 't-1') : store.setBundle('upgrade', foreign, 't-1');
 
     await t.rejects(change, { code: 'conflict', details: { rule: 'publisher-conflict', hint: String } });
     t.match(await store.get(bundle.id), { publisher: 'dev.local', bundleSha256: bundle.bundleSha256 });
@@ -110,32 +134,31 @@ for (const how of ['accept', 'setBundle'] as const) {
 
 t.test('given an upgrade that the operator consented to, when it is set, then the record is of it and keeps its status', async (t) => {
   const { store, listChanges } = await openStore(t);
-  await store.accept(bundle, 't-1');
+  await store.accept(offer, 't-1');
   await store.setStatus(bundle.id, 'active', { actor: 't-1' });
 
-  const record = await store.setBundle(bundle.id, upgrade, 't-2');
+  const record = await store.setBundle('upgrade', upgradeOffer, 't-2');
 
   t.match(record, { ...upgrade, status: 'active', acceptedBy: 't-2' });
+  t.same(record.former, [bundle], 'to go back to');
+  t.match(record.consents, [
+    { kind: 'upgrade', actor: 't-2', capabilities: ['kv:read'], egress: [] },
+    { kind: 'install', actor: 't-1' },
+  ]);
   t.same((await listChanges()).at(-1), {
     actor: 't-2',
     code: null,
-    change: 'bundle',
+    change: 'upgrade',
     from: '1.0.0',
     to: '1.1.0',
     bundle_sha256: upgrade.bundleSha256,
+    capabilities: ['kv:read'],
   });
-});
-
-t.test('given a bundle of another id, when it is set, then it is refused', async (t) => {
-  const { store } = await openStore(t);
-  await store.accept(bundle, 't-1');
-
-  await t.rejects(store.setBundle(bundle.id, { ...upgrade, id: 'example.other' }, 't-1'), { code: 'conflict' });
 });
 
 t.test('given the life of a plugin, when its status changes, then each moment and reason is kept', async (t) => {
   const { clock, store, listChanges } = await openStore(t);
-  await store.accept(bundle, 't-1');
+  await store.accept(offer, 't-1');
   clock.setWall(Date.UTC(2026, 0, 2));
   await store.setStatus(bundle.id, 'active', { actor: 't-1' });
   clock.setWall(Date.UTC(2026, 0, 3));
@@ -156,7 +179,7 @@ t.test('given the life of a plugin, when its status changes, then each moment an
 
 t.test('given an active plugin, when active is wanted again, then the restart is audited', async (t) => {
   const { store, listChanges } = await openStore(t);
-  await store.accept(bundle, 't-1');
+  await store.accept(offer, 't-1');
   await store.setStatus(bundle.id, 'active', { actor: 't-1' });
 
   await store.setStatus(bundle.id, 'active', { actor: 't-1' });
@@ -166,7 +189,7 @@ t.test('given an active plugin, when active is wanted again, then the restart is
 
 t.test('given a disabled plugin, when disabled is wanted again, then nothing changes', async (t) => {
   const { store, listChanges } = await openStore(t);
-  await store.accept(bundle, 't-1');
+  await store.accept(offer, 't-1');
   await store.setStatus(bundle.id, 'disabled', { actor: 't-1' });
   const before = await listChanges();
 
@@ -185,7 +208,7 @@ const forbidden: [Status, Status][] = [
 for (const [from, to] of forbidden) {
   t.test(`given a plugin that is ${from}, when ${to} is wanted, then it is refused and stays`, async (t) => {
     const { store } = await openStore(t);
-    await store.accept(bundle, 't-1');
+    await store.accept(offer, 't-1');
     if (from !== 'installed') await store.setStatus(bundle.id, from, { actor: 't-1' });
 
     await t.rejects(store.setStatus(bundle.id, to, { actor: 't-1' }), { code: 'invalid-transition', details: { from, to, hint: String } });
@@ -196,7 +219,7 @@ for (const [from, to] of forbidden) {
 
 t.test('given a configuration, when it is set, then it is kept and the audit holds its size only', async (t) => {
   const { store, listChanges } = await openStore(t);
-  await store.accept(bundle, 't-1');
+  await store.accept(offer, 't-1');
 
   const record = await store.setConfig(bundle.id, { password: 'hunter2', limits: [1, 2] }, 't-1');
 
@@ -206,7 +229,7 @@ t.test('given a configuration, when it is set, then it is kept and the audit hol
 
 t.test('given a configuration of 64 KiB, when one byte more is set, then it is refused', async (t) => {
   const { store } = await openStore(t);
-  await store.accept(bundle, 't-1');
+  await store.accept(offer, 't-1');
   const fitting = { text: 'x'.repeat(64 * 1024 - '{"text":""}'.length) };
 
   t.same((await store.setConfig(bundle.id, fitting, 't-1')).config, fitting);
@@ -218,7 +241,7 @@ t.test('given a configuration of 64 KiB, when one byte more is set, then it is r
 
 t.test('given more exits and crashes than are kept, when health is saved, then the newest stay', async (t) => {
   const { store } = await openStore(t);
-  await store.accept(bundle, 't-1');
+  await store.accept(offer, 't-1');
   const exits = Array.from({ length: 25 }, (_, index) => exit(25 - index));
   const crashTimesMs = Array.from({ length: 25 }, (_, index) => index);
 
@@ -233,7 +256,7 @@ t.test('given generations, when the service starts again, then none is used twic
   const clock = createFakeClock();
   const first = await openDatabase({ file, clock, log: createQuietLog() });
   const store = createPluginStore({ database: first, clock });
-  await store.accept(bundle, 't-1');
+  await store.accept(offer, 't-1');
   const used = await Promise.all([store.nextGeneration(bundle.id), store.nextGeneration(bundle.id)]);
   await store.saveHealth(bundle.id, { exits: [], crashTimesMs: [], broken: false, generation: 1 }); // older than the newest
   await first.close();
@@ -250,9 +273,65 @@ t.test('given no record, when it is to change, then each way says so', async (t)
   const health = { exits: [], crashTimesMs: [], broken: false, generation: 0 };
 
   await t.rejects(store.setStatus(bundle.id, 'active', { actor: 't-1' }), { code: 'not-found', details: { hint: String } });
-  await t.rejects(store.setBundle(bundle.id, upgrade, 't-1'), { code: 'not-found' });
+  await t.rejects(store.setBundle('upgrade', upgradeOffer, 't-1'), { code: 'not-found' });
   await t.rejects(store.setConfig(bundle.id, {}, 't-1'), { code: 'not-found' });
   await t.rejects(store.saveHealth(bundle.id, health), { code: 'not-found' });
   await t.rejects(store.nextGeneration(bundle.id), { code: 'not-found' });
   t.equal(database.head().seq, 0);
+});
+
+t.test('given several upgrades, when they are rolled back, then each goes one back, and only so many are kept', async (t) => {
+  const { store } = await openStore(t);
+  const version = (n: number): Offer => ({ bundle: { ...bundle, version: `1.${n}.0`, bundleSha256: String(n).repeat(64) }, terms });
+  await store.accept(version(0), 't-1');
+  for (const n of [1, 2, 3, 4]) await store.setBundle('upgrade', version(n), 't-1');
+  const versions = async () => (await store.get(bundle.id))?.former.map((each) => each.version);
+  t.same(await versions(), ['1.3.0', '1.2.0', '1.1.0']);
+  const record = await store.setBundle('rollback', version(3), 't-2');
+  t.match(record, {
+    version: '1.3.0',
+    former: [{ version: '1.2.0' }, { version: '1.1.0' }],
+    consents: [{ kind: 'rollback', actor: 't-2' }],
+  });
+  t.equal((await store.all())[0]?.former.length, 2);
+  t.equal((await store.get(bundle.id))?.consents.length, 6);
+});
+
+t.test('given a plugin that was given up, when another bundle is accepted, then its crashes are not those of the new one', async (t) => {
+  const { store } = await openStore(t);
+  await store.accept(offer, 't-1');
+  await store.saveHealth(bundle.id, { exits: [exit(1)], crashTimesMs: [1, 2, 3], broken: true, generation: 1 });
+  const { health } = await store.setBundle('upgrade', upgradeOffer, 't-1');
+  t.same(health, { exits: [exit(1)], crashTimesMs: [], broken: false, generation: 1 });
+});
+
+t.test(
+  'given an id, when it is given to another publisher, then that one alone may set its bundle, and both stand in the record',
+  async (t) => {
+    const { store, listChanges } = await openStore(t);
+    await store.accept(offer, 't-1');
+    const record = await store.setOwner(bundle.id, 'acme.tools', 't-2');
+    t.match(record, { owner: 'acme.tools', publisher: 'dev.local', bundleSha256: bundle.bundleSha256 });
+    t.match(record.consents[0], { kind: 'transfer', actor: 't-2', publisher: 'acme.tools', capabilities: ['kv:read', 'log:write'] });
+    t.same((await listChanges()).at(-1), { actor: 't-2', code: null, change: 'transfer', from: 'dev.local', to: 'acme.tools' });
+    await t.rejects(store.setBundle('upgrade', upgradeOffer, 't-1'), { code: 'conflict', details: { rule: 'publisher-conflict' } });
+    const theirs: Offer = { bundle: { ...upgrade, publisher: 'acme.tools' }, terms };
+    t.match(await store.setBundle('upgrade', theirs, 't-1'), {
+      owner: 'acme.tools',
+      publisher: 'acme.tools',
+      former: [{ publisher: 'dev.local' }],
+    });
+    await t.rejects(store.setBundle('rollback', offer, 't-1'), { code: 'conflict', details: { rule: 'publisher-conflict' } });
+  },
+);
+
+t.test('given consents, when somebody would change or delete one, then the database refuses', async (t) => {
+  const { store, database } = await openStore(t);
+  await store.accept(offer, 't-1');
+  for (const sql of ["UPDATE consents SET actor = 'x'", 'DELETE FROM consents', 'INSERT OR REPLACE INTO consents SELECT * FROM consents'])
+    await t.rejects(
+      database.write((tx) => tx.run(sql)),
+      /append-only/,
+      sql,
+    );
 });

@@ -55,6 +55,7 @@ async function open(t: Test) {
     clock,
     log,
     random: () => 0.5,
+    probationMs: 1,
   };
   const create = () => createSupervisor(deps);
   const supervisor = create();

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { samplePlugin, sha } from '../http/fake-supervisor.ts';
+import { samplePlugin, sampleUpgrade, sha } from '../http/fake-supervisor.ts';
 import { startWithCli } from './run-lattice.ts';
 
 t.test('given no terminal, when a plugin is installed without --yes, then exit 2, nothing is asked and nothing changes', async (t) => {
@@ -37,13 +37,13 @@ t.test('given a bundle that is swapped after it was shown, when it is consented 
 
 t.test('given an upgrade on disk, when it is taken, then the difference is shown; without one, exit 7', async (t) => {
   const app = await startWithCli(t);
-  const upgrade = {
-    bundle_sha256: sha('d'),
+  const upgrade = sampleUpgrade({
     version: '0.9.0',
+    change: 'downgrade',
     downgrade: true,
-    capabilities_added: ['task:run' as const],
-    capabilities_removed: ['kv:read' as const],
-  };
+    capabilities_added: ['task:run'],
+    capabilities_removed: ['kv:read'],
+  });
   app.plugins.set('example.hello', samplePlugin('example.hello', { status: 'installed', upgrade }));
   const ran = await app.lattice(['plugins', 'upgrade', 'example.hello', '--yes']);
   t.match(ran, {

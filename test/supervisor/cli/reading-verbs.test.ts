@@ -1,5 +1,5 @@
 import t from 'tap';
-import { samplePlugin, sha } from '../http/fake-supervisor.ts';
+import { samplePlugin, sampleUpgrade } from '../http/fake-supervisor.ts';
 import { startWithCli } from './run-lattice.ts';
 
 t.test('given a service, when each reading verb is run with --json, then its value is JSON on stdout and exit 0', async (t) => {
@@ -41,7 +41,7 @@ t.test('given a service, when the same verbs are run for people, then each print
     'example.old',
     samplePlugin('example.old', {
       status: 'active',
-      upgrade: { bundle_sha256: sha('d'), version: '2.0.0', downgrade: false, capabilities_added: [], capabilities_removed: [] },
+      upgrade: sampleUpgrade(),
     }),
   );
   const cases: [string[], RegExp][] = [

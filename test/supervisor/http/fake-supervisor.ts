@@ -1,5 +1,14 @@
 import { HostError } from '../../../protocol/errors.ts';
-import type { Actor, CallOptions, CallRequest, DoctorView, LogLine, PluginDetail, Supervisor } from '../../../supervisor/plugin-view.ts';
+import type {
+  Actor,
+  CallOptions,
+  CallRequest,
+  DoctorView,
+  LogLine,
+  PluginDetail,
+  Supervisor,
+  UpgradeView,
+} from '../../../supervisor/plugin-view.ts';
 
 export const sha = (digit: string) => digit.repeat(64);
 const time = '2026-01-01T00:00:00.000Z';
@@ -9,15 +18,21 @@ export function samplePlugin(id: string, changes: Partial<PluginDetail> = {}): P
     id,
     name: 'Hello',
     type: 'system',
+    form: 'v3',
+    wire: 'json-rpc',
     version: '1.0.0',
     publisher: 'dev.local',
+    unsigned: false,
+    transferred_to: null,
     capabilities: ['kv:read', 'log:write', 'http:egress'],
     artifact_sha256: sha('a'),
     bundle_sha256: sha('b'),
     available: true,
+    refused: null,
     status: 'verified',
     upgrade: null,
     runtime: null,
+    other_runtimes: [],
     verified_at: time,
     installed_at: null,
     activated_at: null,
@@ -26,10 +41,43 @@ export function samplePlugin(id: string, changes: Partial<PluginDetail> = {}): P
     updated_at: time,
     engine: 'node',
     egress: ['api.example.com:443'],
+    routes: [],
     read_buckets: ['default'],
     services: [{ name: 'greeter', methods: [{ name: 'greet', effect: 'read', scopes: ['node:read'], timeout_ms: 5000 }] }],
     resources: { memory_mib: 128 },
     accepted_by: null,
+    consents: [],
+    rollback: null,
+    ...changes,
+  };
+}
+
+/** An exchange with a bundle that asks for more. */
+export function sampleUpgrade(changes: Partial<UpgradeView> = {}): UpgradeView {
+  const none = { added: [], removed: [] };
+  return {
+    bundle_sha256: sha('d'),
+    version: '2.0.0',
+    publisher: 'dev.local',
+    unsigned: false,
+    change: 'upgrade',
+    downgrade: false,
+    capabilities: ['kv:read', 'task:run'],
+    egress: [],
+    read_buckets: [],
+    capabilities_added: ['task:run'],
+    capabilities_removed: [],
+    differences: {
+      version: { from: '1.0.0', to: '2.0.0', change: 'upgrade' },
+      capabilities: { added: ['task:run'], removed: [] },
+      egress: none,
+      routes: none,
+      read_buckets: none,
+      services: { ...none, changed: [] },
+      resources: [],
+      identity: [],
+    },
+    risk: { level: 'high', reasons: ['it could newly queue and cancel tasks that run on managed nodes (task:run, risk host)'] },
     ...changes,
   };
 }
@@ -93,6 +141,19 @@ export function createFakeSupervisor() {
       if (!upgrade) throw new HostError('conflict', `there is no upgrade of ${id}`);
       sameBundle(bundleSha256, upgrade.bundle_sha256);
       plugins.set(id, { ...plugin, upgrade: null, version: upgrade.version, bundle_sha256: upgrade.bundle_sha256 });
+      return find(id);
+    },
+    async rollback({ id, bundleSha256 }, actor) {
+      actors.push(actor);
+      const { rollback, ...plugin } = find(id);
+      if (!rollback) throw new HostError('conflict', `there is no former version of ${id}`);
+      sameBundle(bundleSha256, rollback.bundle_sha256);
+      plugins.set(id, { ...plugin, rollback: null, version: rollback.version, bundle_sha256: rollback.bundle_sha256 });
+      return find(id);
+    },
+    async transfer({ id, publisher }, actor) {
+      actors.push(actor);
+      plugins.set(id, { ...find(id), transferred_to: publisher });
       return find(id);
     },
     async reset(id, actor) {

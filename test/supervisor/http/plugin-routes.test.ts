@@ -1,12 +1,13 @@
 import t from 'tap';
 import { HostError } from '../../../protocol/errors.ts';
-import { samplePlugin, sha } from './fake-supervisor.ts';
+import { samplePlugin, sampleUpgrade, sha } from './fake-supervisor.ts';
 import { startApp } from './start-app.ts';
 
 t.test('given plugins, when they are listed in brief, then with the fields of the public server', async (t) => {
   const app = await startApp(t);
   const { body } = await app.ask('GET', '/api/plugins');
-  t.same(Object.keys((body as object[])[0] ?? {}), ['id', 'name', 'type', 'version', 'publisher', 'capabilities', 'status', 'active']);
+  const public8 = ['id', 'name', 'type', 'version', 'publisher', 'capabilities', 'status', 'active'];
+  t.same(Object.keys((body as object[])[0] ?? {}).slice(0, 8), public8);
 });
 
 t.test('given a plugin, when it is shown, then with what its manifest declares; an unknown one is 404', async (t) => {
@@ -106,7 +107,7 @@ t.test('given a configuration, when it is put, then it is what is got', async (t
 
 t.test('given an upgrade on disk, when it is asked for with another digest, then 409; with its own, then it is taken', async (t) => {
   const app = await startApp(t);
-  const upgrade = { bundle_sha256: sha('d'), version: '2.0.0', downgrade: false, capabilities_added: [], capabilities_removed: [] };
+  const upgrade = sampleUpgrade();
   app.plugins.set('example.hello', samplePlugin('example.hello', { status: 'installed', upgrade }));
   const path = '/api/plugins/example.hello/upgrade';
   t.match(await app.ask('POST', path, { body: { bundle_sha256: sha('e') } }), { status: 409, body: { code: 'changed-since-shown' } });
@@ -121,4 +122,35 @@ t.test('given requests that may come without a body, when they come with an empt
     t.equal((await app.ask('POST', path, { body: {} })).status, 200);
   }
   t.match(await app.ask('DELETE', '/api/kv/default/colour', { body: {} }), { status: 400, body: { detail: /no body/ } });
+});
+
+t.test('given a former version, when it is rolled back to with another digest, then 409; with its own, then it is taken', async (t) => {
+  const app = await startApp(t);
+  const rollback = sampleUpgrade({ version: '0.9.0' });
+  app.plugins.set('example.hello', samplePlugin('example.hello', { status: 'active', rollback }));
+  const path = '/api/plugins/example.hello/rollback';
+  t.match(await app.ask('POST', path, { body: { bundle_sha256: sha('e') } }), { status: 409, body: { code: 'changed-since-shown' } });
+  t.match(await app.ask('POST', path, { body: { bundle_sha256: sha('d') } }), { status: 200, body: { version: '0.9.0' } });
+  t.match(await app.ask('POST', path), { status: 409 });
+});
+
+t.test('given an id, when it is given to a publisher, then one must be named', async (t) => {
+  const app = await startApp(t);
+  const path = '/api/plugins/example.hello/transfer';
+  for (const body of [{}, { publisher: ' ' }, { publisher: 'acme.tools', force: true }])
+    t.match(await app.ask('POST', path, { body }), { status: 400 });
+  t.match(await app.ask('POST', path, { body: { publisher: ' acme.tools ' } }), { status: 200, body: { transferred_to: 'acme.tools' } });
+});
+
+t.test('given a token that may only look, when plugins are listed, then it sees how each is and what is offered', async (t) => {
+  const app = await startApp(t);
+  const refused = { folder: 'hello', id: 'example.world', code: 'digest-mismatch', detail: 'another artifact' };
+  app.plugins.set('example.world', samplePlugin('example.world', { status: 'active', available: false, refused }));
+  app.plugins.set('example.hello', samplePlugin('example.hello', { status: 'active', upgrade: sampleUpgrade() }));
+  const { token } = await app.tokens.create({ name: 'viewer', scopes: ['audit:read'] }, null);
+  t.match((await app.ask('GET', '/api/plugins', { token })).body, [
+    { id: 'example.hello', active: true, upgrade: { version: '2.0.0', change: 'upgrade', risk: 'high' }, state: null },
+    { id: 'example.world', available: false, refused: { code: 'digest-mismatch' } },
+  ]);
+  t.match(await app.ask('GET', '/api/plugins/lifecycle', { token }), { status: 403 });
 });

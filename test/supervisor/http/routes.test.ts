@@ -20,6 +20,7 @@ const bodies: Record<string, unknown> = {
   'POST /api/plugins/call': { id: 'example.hello', service: 'greeter', method: 'greet' },
   'POST /api/plugins/:id/call': { service: 'greeter', method: 'greet' },
   'POST /api/plugins/lifecycle': { id: 'example.hello', status: 'installed' },
+  'POST /api/plugins/:id/transfer': { publisher: 'acme.tools' },
   'PUT /api/plugins/:id/config': { colour: 'green' },
   'PUT /api/kv/:bucket/:key': { value: 'green' },
   'POST /api/tokens': { name: 'new', scopes: ['plugin:call'] },
@@ -29,6 +30,7 @@ const expected: Record<string, number> = {
   'POST /api/tokens': 201,
   'DELETE /api/tokens/:id': 404,
   'POST /api/plugins/:id/upgrade': 409,
+  'POST /api/plugins/:id/rollback': 409,
   'GET /api/kv/:bucket/:key': 404,
 };
 const nameOf = (route: Route) => `${route.method} ${route.path}`;

@@ -1,0 +1,92 @@
+import { HostError } from '../protocol/errors.ts';
+import type { VerifiedBundle } from './bundle-store.ts';
+import { type AcceptedPlugin, asOffer, isAvailable, offeredBundle, type PluginEntry, statusOf } from './plugin-entry.ts';
+import { decideTransition, type Status } from './plugin-lifecycle.ts';
+import type { PluginStore } from './plugin-store.ts';
+import type { PluginTable } from './plugin-table.ts';
+import type { Actor } from './plugin-view.ts';
+
+export type StatusRequest = { id: string; status: Status; bundleSha256?: string };
+type Deps = { table: PluginTable; store: PluginStore; isStopping(): boolean };
+
+export const notAvailable = (id: string): HostError =>
+  new HostError('conflict', `no verified bundle of ${id} is on disk`, {
+    rule: 'not-available',
+    hint: 'put the bundle back and rescan: lattice plugins rescan; if it is there: lattice plugins refused',
+  });
+
+export function requireOffered(entry: PluginEntry): VerifiedBundle {
+  const bundle = offeredBundle(entry);
+  if (bundle) return bundle;
+  throw notAvailable(entry.id);
+}
+
+/** Consent is to what was shown, and to nothing else. */
+export function requireShown(shown: string | undefined, present: string, id: string): void {
+  if (shown === undefined || shown === present) return;
+  throw new HostError('changed-since-shown', `${id} is not the bundle that was shown`, {
+    bundle_sha256: present,
+    hint: `look again: lattice plugins show ${id}`,
+  });
+}
+
+/** Ends at once what an upgrade has under way: the new version that is not called yet, and the old one that still has calls. */
+export function abandonExchange({ incoming, outgoing }: AcceptedPlugin): Promise<unknown> {
+  incoming?.giveUp.abort();
+  return Promise.all([incoming?.version.runtime.close(), outgoing?.version.runtime.close()]);
+}
+
+/** Takes a plugin from one status to another, and waits until it is so. */
+export function createStatusChange({ table, store, isStopping }: Deps) {
+  async function install(entry: PluginEntry, shown: string | undefined, actor: Actor): Promise<void> {
+    const bundle = requireOffered(entry);
+    requireShown(shown, bundle.bundleSha256, entry.id);
+    table.adopt(await store.accept(asOffer(bundle), actor.id));
+  }
+
+  /** Records what is wanted, arms, and takes it back to `disabled`, with the reason, when that fails. */
+  async function activate(entry: PluginEntry, shown: string | undefined, actor: Actor): Promise<void> {
+    if (!isAvailable(entry)) throw notAvailable(entry.id);
+    const accepted = table.findAccepted(entry.id);
+    requireShown(shown, accepted.record.bundleSha256, entry.id);
+    accepted.record = await store.setStatus(entry.id, 'active', { actor: actor.id });
+    const { runtime } = accepted.serving;
+    const armed = await runtime.arm();
+    if (armed.ok || isStopping()) return;
+    await runtime.stop();
+    accepted.record = await store.setStatus(entry.id, 'disabled', { actor: actor.id, reason: armed.cause });
+    const code =
+      armed.cause === 'sandbox-unavailable' ? 'sandbox-unavailable' : armed.cause === 'trust-lost' ? 'verification-failed' : 'unavailable';
+    throw new HostError(code, `${entry.id} could not be armed and is disabled: ${armed.message}`, {
+      rule: armed.cause,
+      hint: `see its last lines: lattice plugins why ${entry.id}`,
+    });
+  }
+
+  async function disable(entry: PluginEntry, actor: Actor): Promise<void> {
+    const accepted = table.findAccepted(entry.id);
+    // First: a store that cannot be written must not keep a plugin running.
+    const stopped = Promise.all([accepted.serving.runtime.stop(), abandonExchange(accepted)]);
+    try {
+      accepted.record = await store.setStatus(entry.id, 'disabled', { actor: actor.id });
+    } finally {
+      await stopped;
+    }
+  }
+
+  return async function setStatus(request: StatusRequest, actor: Actor): Promise<void> {
+    const entry = table.find(request.id);
+    const present = statusOf(entry);
+    const decision = decideTransition(present, request.status);
+    if (decision === 'forbidden') {
+      throw new HostError('invalid-transition', `${request.id} is ${present}; it cannot become ${request.status}`, {
+        from: present,
+        to: request.status,
+        hint: 'verified -> installed -> active -> disabled -> active',
+      });
+    }
+    if (decision === 'installed') await install(entry, request.bundleSha256, actor);
+    else if (decision === 'active' || decision === 'restart') await activate(entry, request.bundleSha256, actor);
+    else if (decision === 'disabled') await disable(entry, actor);
+  };
+}

@@ -1,0 +1,140 @@
+import { asHostError, HostError } from '../protocol/errors.ts';
+import type { AuditEntry } from './audit.ts';
+import { type Clock, delay } from './clock.ts';
+import type { AcceptedPlugin, Outgoing } from './plugin-entry.ts';
+import type { Offer, PluginRecord, PluginStore } from './plugin-store.ts';
+import type { PluginVersion } from './plugin-version.ts';
+import type { Actor } from './plugin-view.ts';
+import type { Armed } from './runtime.ts';
+
+/** A new version must stay ready for so long before it gets the calls: most that end soon after their start are caught while the old one serves. */
+export const probationMs = 1_000;
+/** Longer than any call may take: then the old version is stopped, whatever it still does. */
+const finishCallsMs = 65_000;
+
+export type ExchangeDeps = {
+  store: PluginStore;
+  append(entry: AuditEntry): Promise<void>;
+  clock: Clock;
+  probationMs: number;
+  /** Throws when nothing may be started any more. */
+  requireRunning(): void;
+};
+type Kind = 'upgrade' | 'rollback';
+
+/**
+ * Puts one bundle of a plugin in the place of another. Of an active plugin the new one is started beside the old one, which serves until the
+ * new one has proved ready; only then is it accepted, and the calls go to it. Whatever fails before leaves everything as it was.
+ */
+export function createExchange(deps: ExchangeDeps) {
+  const { store, clock } = deps;
+
+  async function exchange(accepted: AcceptedPlugin, kind: Kind, offer: Offer, actor: Actor): Promise<void> {
+    if (accepted.record.status === 'active') return exchangeBeside(accepted, kind, offer, actor);
+    const record = await store.setBundle(kind, offer, actor.id);
+    await accepted.serving.runtime.close(); // it is stopped already; nothing starts it again
+    serve(accepted, record, accepted.openVersion(record));
+  }
+
+  async function exchangeBeside(accepted: AcceptedPlugin, kind: Kind, offer: Offer, actor: Actor): Promise<void> {
+    const { id } = accepted.record;
+    const version = accepted.openVersion(offer.bundle);
+    const giveUp = new AbortController();
+    const requireWanted = () => {
+      deps.requireRunning();
+      if (giveUp.signal.aborted) throw givenUp(id, kind);
+    };
+    accepted.incoming = { version, giveUp };
+    try {
+      await accepted.outgoing?.gone; // never three at once
+      await noteBegin(accepted.record, kind, offer, actor); // durable before the first new byte runs
+      requireWanted();
+      const armed = await armOnProbation(version, giveUp.signal);
+      requireWanted();
+      if (!armed.ok) throw failed(accepted, kind, armed);
+      const record = await store.setBundle(kind, offer, actor.id);
+      const former = accepted.serving;
+      serve(accepted, record, version);
+      accepted.outgoing = retire(accepted, former);
+    } catch (error) {
+      await version.runtime.close();
+      accepted.incoming = null;
+      const { code, details } = asHostError(error);
+      noteFailure(id, kind, actor, typeof details.rule === 'string' ? details.rule : code);
+      throw error;
+    }
+  }
+
+  async function armOnProbation({ runtime }: PluginVersion, signal: AbortSignal): Promise<Armed> {
+    const armed = await runtime.arm();
+    if (!armed.ok) return armed;
+    const { generation } = runtime.view();
+    await delay(clock, deps.probationMs, signal).catch(() => {}); // who gave it up says so
+    if (runtime.state() === 'ready' && runtime.view().generation === generation) return armed;
+    const [exit] = runtime.why().exits;
+    return { ok: false, cause: exit?.cause ?? 'stopped', message: runtime.view().message ?? 'it did not stay ready' };
+  }
+
+  /** In one step, so that every call goes to exactly one of the two. */
+  function serve(accepted: AcceptedPlugin, record: PluginRecord, version: PluginVersion): void {
+    accepted.record = record;
+    accepted.serving = version;
+    accepted.incoming = null;
+    accepted.health.serve(version.health).catch(() => {}); // the record says so already
+  }
+
+  /** Lets the former version finish the calls it has, and ends it. */
+  function retire(accepted: AcceptedPlugin, version: PluginVersion): Outgoing {
+    async function finish(): Promise<void> {
+      const enough = new AbortController();
+      await Promise.race([version.calls.whenNone(), delay(clock, finishCallsMs, enough.signal).catch(() => {})]);
+      enough.abort();
+      await version.runtime.close();
+      if (accepted.outgoing === outgoing) accepted.outgoing = null;
+    }
+    const outgoing: Outgoing = { version, gone: Promise.resolve() };
+    outgoing.gone = finish();
+    return outgoing;
+  }
+
+  function noteBegin(record: PluginRecord, kind: Kind, { bundle, terms }: Offer, actor: Actor): Promise<void> {
+    const { capabilities, egress } = terms;
+    const summary = { change: `${kind}-begun`, from: record.version, to: bundle.version, bundle_sha256: bundle.bundleSha256, capabilities };
+    return deps.append({
+      kind: 'plugin.status',
+      plugin: record.id,
+      actor: actor.id,
+      summary: JSON.stringify({ ...summary, egress_hosts: egress.length }),
+    });
+  }
+
+  function noteFailure(plugin: string, kind: Kind, actor: Actor, code: string): void {
+    const entry: AuditEntry = {
+      kind: 'plugin.status',
+      plugin,
+      actor: actor.id,
+      code,
+      summary: JSON.stringify({ change: `${kind}-failed` }),
+    };
+    deps.append(entry).catch(() => {}); // the one that called is told as well
+  }
+
+  return exchange;
+}
+
+const givenUp = (id: string, kind: Kind): HostError =>
+  new HostError('conflict', `the ${kind} of ${id} was given up, because it is being disabled`, {
+    rule: 'given-up',
+    hint: `activate it, then ${kind} it again`,
+  });
+
+/** The old version was not touched, so what it is now is what it was before. */
+function failed({ record, serving }: AcceptedPlugin, kind: Kind, armed: Armed & { ok: false }): HostError {
+  const { state } = serving.runtime.view();
+  const code = armed.cause === 'trust-lost' ? 'verification-failed' : armed.cause === 'sandbox-unavailable' ? armed.cause : 'unavailable';
+  return new HostError(
+    code,
+    `the ${kind} of ${record.id} did not become ready, so version ${record.version} stays, and is ${state}: ${armed.message}`,
+    { rule: armed.cause, hint: `see its last lines: lattice plugins why ${record.id}` },
+  );
+}
