@@ -1,7 +1,7 @@
 import { highestRisk } from '../protocol/capabilities.ts';
 import { defaultResources, type Resources } from '../protocol/manifest.ts';
 import type { LoadedBundle } from './loaded-bundle.ts';
-import type { Launch } from './runner.ts';
+import { budgetKey, type Launch } from './runner.ts';
 
 /** What one generation is started with: a grant is made from nothing less than a verified manifest. */
 export function createLaunch(
@@ -15,6 +15,7 @@ export function createLaunch(
   return {
     plugin: { id: manifest.id, name: manifest.name, version: manifest.version },
     engine: manifest.engine,
+    wire: manifest.wire,
     hostRisk: highestRisk(manifest.capabilities) === 'host',
     generation,
     grant: {
@@ -33,5 +34,12 @@ export function createLaunch(
     },
     artifact,
     artifactSha256: entry.sha256,
+    entryPath: entry.path,
+    files: bundle.files,
+    budgets: Object.fromEntries(
+      (manifest.services ?? []).flatMap(({ name, methods }) =>
+        methods.flatMap((method) => (method.budget ? [[budgetKey(name, method.name), method.budget]] : [])),
+      ),
+    ),
   };
 }

@@ -72,11 +72,14 @@ export function concludeRun(
   };
 }
 
-/** One line for the operator: which generation, why, and how it ended. */
-export function describeExit(row: ExitRecord): string {
+/** Why a process ended and how, in one line. */
+export function describeEnd(row: Pick<ExitRecord, 'cause' | 'code' | 'signal' | 'detail'>): string {
   const how = row.signal !== null ? `signal ${row.signal}` : row.code !== null ? `exit code ${row.code}` : null;
-  return [`generation ${row.generation} ended: ${row.cause}`, how, row.detail].filter((part) => part !== null && part !== '').join(', ');
+  return [row.cause, how, row.detail].filter((part) => part !== null && part !== '').join(', ');
 }
+
+/** One line for the operator: which generation, why, and how it ended. */
+export const describeExit = (row: ExitRecord): string => `generation ${row.generation} ended: ${describeEnd(row)}`;
 
 export const viewExit = (row: ExitRecord): ExitView => ({
   generation: row.generation,

@@ -1,6 +1,8 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Resources } from '../protocol/manifest.ts';
+import type { InvokeBudget, Manifest } from '../protocol/manifest-form.ts';
 import type { Dispatch, Grant } from './broker.ts';
+import type { BundleFile } from './loaded-bundle.ts';
 import type { SandboxView } from './plugin-view.ts';
 import type { Cause } from './restart-policy.ts';
 
@@ -8,6 +10,7 @@ import type { Cause } from './restart-policy.ts';
 export type Launch = {
   plugin: { id: string; name: string; version: string };
   engine: 'node' | 'native' | 'template' | 'quickjs' | 'wasm';
+  wire: Manifest['wire'];
   hostRisk: boolean;
   generation: number;
   grant: Grant;
@@ -16,7 +19,13 @@ export type Launch = {
   resources: Resources;
   artifact: Buffer; // the bytes whose SHA-256 the accepted manifest pins
   artifactSha256: string;
+  entryPath: string; // of the artifact inside its bundle
+  files: readonly BundleFile[]; // of an unpacked archive: every one, the entry included
+  budgets: Readonly<Record<string, InvokeBudget>>; // by `service method`, where the manifest states one
 };
+
+/** No name of a service or a method holds a space. */
+export const budgetKey = (service: string, method: string): string => `${service} ${method}`;
 
 export type Exit = { cause: Cause; code: number | null; signal: string | null; detail: string };
 
@@ -28,6 +37,8 @@ export type RunEvents = {
   ready(): void;
   violated(rule: string, detail: string): void;
   output(source: 'stderr' | 'stray', text: string): void;
+  /** One of the processes of a generation that has a process for each action ended badly; the generation itself goes on. */
+  crashed(exit: Exit): void;
   exited(exit: Exit): void;
   /** Puts something between the two ends: what a developer records, or a fault on trial. Nobody does so in the service. */
   interpose?(wire: ChildWire): Pick<ChildWire, 'input' | 'output'>;
@@ -55,3 +66,7 @@ export type Runner = {
   sandbox(): SandboxView | null;
   start(launch: Launch, dispatch: Dispatch, events: RunEvents): Promise<Run>;
 };
+
+/** What a listing calls the runner of a plugin: the one word, and how its processes speak where that is not our own protocol. */
+export const describeRunner = (name: string, wire: Launch['wire']): string =>
+  wire === 'json-rpc' || name !== 'subprocess' ? name : `${name} (${wire})`;

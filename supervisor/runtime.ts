@@ -5,7 +5,16 @@ import { type Clock, type Timer, timestamp } from './clock.ts';
 import type { Log } from './log.ts';
 import type { Health } from './plugin-store.ts';
 import { backoffDelayMs, type Cause, recentCrashes } from './restart-policy.ts';
-import { beginRecord, causeOfFailedStart, concludeRun, describeExit, keepStderr, type RunRecord, viewExit } from './run-record.ts';
+import {
+  beginRecord,
+  causeOfFailedStart,
+  concludeRun,
+  describeEnd,
+  describeExit,
+  keepStderr,
+  type RunRecord,
+  viewExit,
+} from './run-record.ts';
 import type { Exit, InvokeOptions, Launch, Run, Runner } from './runner.ts';
 import {
   askable,
@@ -199,6 +208,7 @@ export function createRuntime(deps: RuntimeDeps) {
         if (source === 'stderr' && of === generation) keepStderr(record, text);
         deps.onOutput(of, source, text);
       },
+      crashed: (exit) => countCrash(of, exit),
       exited: (exit) => ended(of, exit),
     });
     if (mine !== starts) return started.kill();
@@ -212,6 +222,23 @@ export function createRuntime(deps: RuntimeDeps) {
   function catchUp(started: Run): void {
     if (state === 'terminating') started.terminate();
     else if (state !== 'starting' && state !== 'ready') started.kill();
+  }
+
+  /** One action's process crashed, and the generation goes on while the budget of crashes lasts: then it ends for the same cause. */
+  function countCrash(of: number, exit: Exit): void {
+    if (of !== generation || of === endedGeneration || stoppingStates.includes(state)) return;
+    const seen = { ...record, stderrTail: [...record.stderrTail] };
+    const conclusion = concludeRun(seen, exit, { generation: of, stopping: false, wantedRunning, health, clock, nowMs: steadyMs() });
+    const detail = describeEnd(conclusion.exit);
+    if (conclusion.fact !== 'crashed') {
+      record.fault ??= { cause: exit.cause, detail: `an action crashed: ${detail}` };
+      return handle('violated', of);
+    }
+    health = conclusion.health;
+    message = `an action crashed: ${detail}`;
+    updatedAt = timestamp(clock);
+    persist();
+    deps.onOutput(of, 'supervisor', message);
   }
 
   function ended(of: number | null, exit: Exit): void {

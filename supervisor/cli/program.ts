@@ -1,13 +1,17 @@
 import { Command, CommanderError } from 'commander';
 import { HostError } from '../../protocol/errors.ts';
 import { addAuditVerbs } from './audit.ts';
+import { addCapsVerb } from './caps.ts';
 import { type Cli, createCli, type Io } from './cli.ts';
 import { addDoctorVerb } from './doctor.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { addFeedVerb } from './feed.ts';
+import { addKeygenVerb } from './keygen.ts';
 import { addKvVerbs } from './kv.ts';
+import { addPackVerb } from './pack.ts';
 import { addPluginVerbs } from './plugins.ts';
 import { addServeVerb } from './serve.ts';
+import { addSignVerb } from './sign.ts';
 import { addTokenVerbs } from './token.ts';
 import { visible } from './visible.ts';
 
@@ -55,6 +59,7 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
   addTokenVerbs(program, cli);
   addFeedVerb(program, cli);
   addDoctorVerb(program, cli);
+  for (const add of [addKeygenVerb, addPackVerb, addSignVerb, addCapsVerb]) add(program, cli);
   return program;
 }
 

@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { packPlugin, placeBundle } from '../publish/pack-plugin.ts';
+import { packPlugin } from '../publish/pack-plugin.ts';
+import { placeBundle } from '../publish/place-bundle.ts';
 import { developmentPolicy, ensureDevelopmentKey } from './development-key.ts';
 
 const sources = fileURLToPath(new URL('../../plugins', import.meta.url));

@@ -9,7 +9,8 @@ import { loadPlugin } from '../../runner-child/load-plugin.ts';
 import { createBundleStore } from '../../supervisor/bundle-store.ts';
 import { createRealClock } from '../../supervisor/clock.ts';
 import { developmentPolicy } from '../../supervisor/dev/development-key.ts';
-import { packPlugin, placeBundle } from '../../supervisor/publish/pack-plugin.ts';
+import { packPlugin } from '../../supervisor/publish/pack-plugin.ts';
+import { placeBundle } from '../../supervisor/publish/place-bundle.ts';
 import { testFolder } from '../support/test-folder.ts';
 import { listBlocks, projectRoot, readText } from './markdown.ts';
 

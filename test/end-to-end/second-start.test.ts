@@ -2,7 +2,9 @@ import { cpSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { packPlugin, placeBundle, readPrivateKey } from '../../supervisor/publish/pack-plugin.ts';
+import { packPlugin } from '../../supervisor/publish/pack-plugin.ts';
+import { placeBundle } from '../../supervisor/publish/place-bundle.ts';
+import { readPrivateKey } from '../../supervisor/publish/private-key.ts';
 import { createHome, startService } from '../support/start-service.ts';
 
 const home = createHome(t);

@@ -10,6 +10,7 @@ t.test('given the noop runner, when a generation is started, then it arms, answe
   const run = await createNoopRunner().start(createTestLaunch(1, { artifact: Buffer.from('process.exit(1)') }), async () => {}, {
     ready: ready.resolve,
     violated: () => t.fail('there is nothing to violate'),
+    crashed: () => t.fail('there is nothing to crash'),
     output: () => t.fail('there is nothing to print'),
     exited(exit) {
       ends.push(exit);

@@ -6,6 +6,7 @@ import type { Launch } from '../../supervisor/runner.ts';
 export const createTestLaunch = (generation: number, more: Partial<Launch> = {}): Launch => ({
   plugin: { id: 'example.test', name: 'Test', version: '1.0.0' },
   engine: 'node',
+  wire: 'json-rpc',
   hostRisk: false,
   generation,
   grant: { pluginId: 'example.test', capabilities: new Set(capabilityNames), egress: [], readBuckets: [] },
@@ -14,5 +15,8 @@ export const createTestLaunch = (generation: number, more: Partial<Launch> = {})
   resources: defaultResources,
   artifact: Buffer.alloc(0),
   artifactSha256: '',
+  entryPath: 'artifact',
+  files: [],
+  budgets: {},
   ...more,
 });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { placeBundle } from '../../supervisor/publish/pack-plugin.ts';
+import { placeBundle } from '../../supervisor/publish/place-bundle.ts';
 import { type BundleOrder, signBundle, testPublisher, trustPolicy } from './sign-bundle.ts';
 
 const entries = {

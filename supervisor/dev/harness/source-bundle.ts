@@ -7,8 +7,8 @@ import { parseStrict } from '../../../protocol/strict-json.ts';
 import type { LoadedBundle } from '../../loaded-bundle.ts';
 import { verifyManifest } from '../../manifest-verify.ts';
 import { packPlugin } from '../../publish/pack-plugin.ts';
+import { publicKeyText } from '../../publish/private-key.ts';
 import { parseTrustPolicy } from '../../trust-policy.ts';
-import { publicKeyText } from '../development-key.ts';
 
 export type PluginSource = {
   /** The folder as it was asked for, absolute. */

@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { developmentPolicy, ensureDevelopmentKey } from '../../../supervisor/dev/development-key.ts';
 import { verifyManifest } from '../../../supervisor/manifest-verify.ts';
-import { packPlugin, placeBundle } from '../../../supervisor/publish/pack-plugin.ts';
+import { packPlugin } from '../../../supervisor/publish/pack-plugin.ts';
+import { placeBundle } from '../../../supervisor/publish/place-bundle.ts';
 import { parseTrustPolicy } from '../../../supervisor/trust-policy.ts';
 import { makeKey } from '../../support/signed-bundle.ts';
 import { testFolder } from '../../support/test-folder.ts';
@@ -30,14 +31,18 @@ t.test(
 
 for (const [name, files, message] of [
   ['no plugin.json', { 'plugin.js': '' }, /plugin\.json does not exist/],
-  ['no main file', { 'plugin.json': '{}' }, /has no plugin\.ts/],
+  ['no main file', { 'plugin.json': '{"schema":"lattice.plugin.manifest.v3"}' }, /has no plugin\.ts/],
   ['a plugin.json that is not JSON', { 'plugin.json': '{', 'plugin.js': 'export default 1' }, /plugin\.json/],
   [
     'a manifest with a fault',
     { 'plugin.json': '{"schema":"lattice.plugin.manifest.v3","id":"hello"}', 'plugin.js': 'export default 1' },
     /invalid-manifest: \/id/,
   ],
-  ['sources that do not build', { 'plugin.json': '{}', 'plugin.ts': 'import "./missing.ts"' }, /does not build.*missing/s],
+  [
+    'sources that do not build',
+    { 'plugin.json': '{"schema":"lattice.plugin.manifest.v3"}', 'plugin.ts': 'import "./missing.ts"' },
+    /does not build.*missing/s,
+  ],
 ] as const) {
   t.test(`given a plugin folder with ${name}, when it is packed, then the error names the fault`, async (t) => {
     await t.rejects(packPlugin(testFolder(t, files), makeKey().privateKey), { code: 'invalid-params', message });
