@@ -13,7 +13,7 @@ export type ServiceMethod = {
   effect: Risk;
   scopes: readonly Scope[];
   timeout_ms?: number | undefined;
-  budget?: InvokeBudget | undefined; // v2 only, and only where the manifest states one
+  budget?: InvokeBudget | undefined; // v1 and v2: always there
 };
 export type ServiceRow = { name: string; methods: readonly ServiceMethod[] };
 

@@ -1,16 +1,18 @@
 import canonicalize from 'canonicalize';
 import { z } from 'zod';
 import { capabilities, capabilityNames, isCapability, pluginTypes, typeRefusal } from './capabilities.ts';
+import { ShapeFault } from './go-json.ts';
 import { type Manifest, normaliseV3 } from './manifest-form.ts';
+import { normalisePublic } from './normalise-public.ts';
+import { decodePublicManifest, schemaV2 } from './public-manifest.ts';
+import { checkPublicManifest } from './public-rules.ts';
+import { reservedIds } from './reserved-ids.ts';
 import { scopes } from './scopes.ts';
 import { parseStrict } from './strict-json.ts';
 
 export const manifestLimits = { manifestBytes: 256 * 1024, artifactBytes: 64 * 1024 * 1024 } as const;
 export const schemaV3 = 'lattice.plugin.manifest.v3';
 const signaturePrefix = 'LATTICE-PLUGIN-MANIFEST-V3\n';
-
-/** Words that stand in the API's paths where a plugin's id would: an id must not be one of them. */
-export const reservedIds: ReadonlySet<string> = new Set(['lifecycle', 'call', 'verify', 'rescan', 'refused']);
 
 const engines = { system: ['node', 'native'], worker: ['template', 'quickjs'], wasm: ['wasm'] } as const;
 
@@ -154,7 +156,36 @@ export function parseManifest(bytes: Uint8Array): ParsedManifest {
   if (typeof parsed.value !== 'object' || parsed.value === null || Array.isArray(parsed.value))
     return fail('invalid-manifest', 'a manifest is an object');
   const raw = parsed.value as Record<string, unknown>; // just checked
-  if (raw.schema !== schemaV3) return fail('unsupported-schema', `"schema" must be "${schemaV3}"`);
+  if (raw.schema === schemaV3) return parseV3(raw);
+  if (isAbsent(raw.schema) || raw.schema === schemaV2) return parsePublic(raw, bytes);
+  return fail('unsupported-schema', `"schema" is "${schemaV3}", "${schemaV2}", or left out for the first form`);
+}
+
+const isAbsent = (schema: unknown): boolean => schema === undefined || schema === null || schema === '';
+
+/** v1 and v2 are signed as the public server encodes them; a number that it would not read as a whole one has no such encoding. */
+function parsePublic(raw: Record<string, unknown>, bytes: Uint8Array): ParsedManifest {
+  if (hasOtherNumber(bytes)) return fail('invalid-manifest', 'a number is written with digits only');
+  try {
+    const { manifest, payload } = decodePublicManifest(raw);
+    const fault = checkPublicManifest(manifest);
+    if (fault) return { ok: false, fault };
+    return { ok: true, manifest: normalisePublic(manifest), signed: { payload, signature: manifest.signature_ed25519 } };
+  } catch (error) {
+    if (error instanceof ShapeFault) return fail(error.code, error.message);
+    throw error;
+  }
+}
+
+/** Whether a number outside a string has a fraction or an exponent. The text is JSON: it was parsed before. */
+const hasOtherNumber = (bytes: Uint8Array): boolean =>
+  /[0-9][.eE]/.test(
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+      .toString('utf8')
+      .replace(/"[^"\\]*(?:\\.[^"\\]*)*"/g, '""'),
+  );
+
+function parseV3(raw: Record<string, unknown>): ParsedManifest {
   const unknown = Array.isArray(raw.capabilities)
     ? raw.capabilities.find((name) => typeof name === 'string' && !isCapability(name))
     : undefined;

@@ -15,17 +15,23 @@ import type { Loaded, LoadJob, Staged, StageJob } from './verify-worker.ts';
 export type VerifiedBundle = { manifest: VerifiedManifest; bundleSha256: string; text: string; verifiedAt: string };
 export type Scan = { verified: Map<string, VerifiedBundle>; refused: RefusedBundle[] };
 
-export type BundleStoreDeps = { pluginDir: string; stagingDir: string; readPolicy(): Promise<Buffer>; clock: Clock };
+export type BundleStoreDeps = {
+  pluginDir: string;
+  stagingDir: string;
+  readPolicy(): Promise<Buffer>;
+  allowUnsigned?: boolean;
+  clock: Clock;
+};
 
 const foldersMost = 2000;
 const deadlineMs = 60_000;
 
 /** Finds, verifies and stages bundles, and reads staged ones back for a start. Reading and hashing happen in a worker pool. */
-export async function createBundleStore({ pluginDir, stagingDir, readPolicy, clock }: BundleStoreDeps) {
+export async function createBundleStore({ pluginDir, stagingDir, readPolicy, allowUnsigned = false, clock }: BundleStoreDeps) {
   await mkdir(stagingDir, { recursive: true, mode: 0o700 });
   await removeUnfinished(stagingDir);
   let policyBytes = await readPolicy();
-  let policy: TrustPolicy = parseTrustPolicy(policyBytes);
+  let policy: TrustPolicy = parseTrustPolicy(policyBytes, { allowUnsigned });
   const pool = new Piscina({
     filename: new URL('./verify-worker.ts', import.meta.url).href,
     minThreads: 1,
@@ -41,6 +47,7 @@ export async function createBundleStore({ pluginDir, stagingDir, readPolicy, clo
       folder: join(pluginDir, folder),
       staging: stagingDir,
       policy: policyBytes,
+      allowUnsigned,
       nowMs: clock.wallMs(),
     }).catch((): Staged => ({ ok: false, fault: { code: 'unreadable', detail: 'the bundle could not be checked in time' } }));
     return { folder, result };
@@ -50,7 +57,7 @@ export async function createBundleStore({ pluginDir, stagingDir, readPolicy, clo
     /** Reads the trust policy again. A broken one throws and leaves the last good one in force. */
     async reloadPolicy(): Promise<void> {
       const bytes = await readPolicy();
-      policy = parseTrustPolicy(bytes);
+      policy = parseTrustPolicy(bytes, { allowUnsigned });
       policyBytes = bytes;
     },
 

@@ -50,7 +50,7 @@ const schema = z.strictObject({
   LATTICE_SANDBOX: z.enum(sandboxChoices).default('isolated'),
   LATTICE_EGRESS_ALLOW: z.string().default(''),
   LATTICE_NOTIFY_CHANNELS: absolute('the channels file').optional(),
-  LATTICE_ALLOW_UNSIGNED: flag.refine((on) => !on, 'is not offered by this version, which reads only signed v3 manifests').default(false),
+  LATTICE_ALLOW_UNSIGNED: flag.default(false),
   LATTICE_RUN_AS: z
     .string()
     .regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'is the name of a user')

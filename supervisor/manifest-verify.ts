@@ -7,26 +7,84 @@ import type { Publisher, TrustPolicy } from './trust-policy.ts';
 declare const verified: unique symbol;
 /** A manifest whose schema, digest, signature and publisher were checked against a trust policy. Only this file makes one. */
 export type VerifiedManifest = Manifest & { readonly [verified]: true };
-export type Verdict = { ok: true; manifest: VerifiedManifest; bundleSha256: string; text: string } | { ok: false; fault: ManifestFault };
+export type Verdict =
+  | { ok: true; manifest: VerifiedManifest; bundleSha256: string; text: string; passed: readonly Check[] }
+  | { ok: false; fault: ManifestFault; failed: Check; passed: readonly Check[] };
 
-const fail = (code: string, detail: string): Verdict => ({ ok: false, fault: { code, detail } });
+/** The checks a bundle goes through, in this order; the first that fails ends it. */
+export const checks = {
+  manifest: 'the manifest is well formed and asks for known capabilities only',
+  artifact: 'the artifact is the one that the manifest pins',
+  publisher: 'the trust policy names the publisher, or allows the bundle to have none',
+  signature: 'a valid key of the publisher signed this manifest',
+  reach: 'the publisher may sign this id and these capabilities',
+  revocation: 'the trust policy does not revoke the bundle',
+} as const satisfies Record<string, string>;
+export type Check = keyof typeof checks;
+
+const fault = (code: string, detail: string): ManifestFault => ({ code, detail });
 
 /**
  * Checks a bundle: the manifest's bytes, then that it pins the artifact (by the SHA-256 of the bytes that were really read), then who signed
  * it and what the policy lets that publisher do. The manifest's own bytes name the bundle.
  */
 export function verifyManifest(bytes: Buffer, artifactSha256: string, policy: TrustPolicy, nowMs: number): Verdict {
+  const passed: Check[] = [];
   const parsed = parseManifest(bytes);
-  if (!parsed.ok) return parsed;
+  if (!parsed.ok) return { ok: false, fault: parsed.fault, failed: 'manifest', passed };
+  passed.push('manifest');
   const { manifest, signed } = parsed;
-  if (manifest.digest_sha256 !== artifactSha256) return fail('digest-mismatch', 'the artifact is not the one that the manifest pins');
-  const publisher = policy.publishers.get(manifest.publisher);
-  if (!publisher) return fail('publisher-not-trusted', `publisher ${manifest.publisher} is not in the trust policy`);
-  const refusal = checkSignature(manifest, signed, publisher, policy, nowMs) ?? checkReach(manifest, publisher);
-  if (refusal) return { ok: false, fault: refusal };
-  const bundleSha256 = hash('sha256', bytes, 'hex');
-  if (policy.revokedBundles.has(bundleSha256)) return fail('bundle-revoked', 'the trust policy revokes this bundle');
-  return { ok: true, manifest: manifest as VerifiedManifest, bundleSha256, text: bytes.toString('utf8') }; // every check above has passed
+  const bundleSha256 = nameBundle(bytes, manifest, artifactSha256);
+  const publisher = policy.publishers.get(manifest.publisher) ?? null;
+  const steps: Record<Exclude<Check, 'manifest'>, () => ManifestFault | null> = {
+    artifact: () => checkArtifact(manifest, artifactSha256),
+    publisher: () => (manifest.unsigned ? checkUnsigned(manifest, policy) : checkPublisher(manifest, publisher)),
+    signature: () => (publisher === null ? null : checkSignature(manifest, signed, publisher, policy, nowMs)), // none: unsigned was allowed
+    reach: () => (publisher === null ? null : checkReach(manifest, publisher)),
+    revocation: () => (policy.revokedBundles.has(bundleSha256) ? fault('bundle-revoked', 'the trust policy revokes this bundle') : null),
+  };
+  for (const [name, step] of Object.entries(steps) as [Check, () => ManifestFault | null][]) {
+    const found = step();
+    if (found) return { ok: false, fault: found, failed: name, passed };
+    passed.push(name);
+  }
+  const pinned = { ...manifest, digest_sha256: artifactSha256 } as VerifiedManifest; // every check above has passed
+  return { ok: true, manifest: pinned, bundleSha256, text: bytes.toString('utf8'), passed };
+}
+
+/**
+ * The SHA-256 of the manifest's bytes, which pin the artifact. An unsigned v1 manifest may pin none: then the artifact's digest is part of the
+ * name, so that what was accepted stays what runs.
+ */
+const nameBundle = (bytes: Buffer, manifest: Manifest, artifactSha256: string): string =>
+  hash('sha256', manifest.digest_sha256 === '' ? Buffer.concat([bytes, Buffer.from(`\n${artifactSha256}`)]) : bytes, 'hex');
+
+function checkArtifact(manifest: Manifest, artifactSha256: string): ManifestFault | null {
+  if (manifest.digest_sha256 === '')
+    return manifest.unsigned ? null : fault('digest-missing', 'a signed manifest pins its artifact with digest_sha256');
+  return manifest.digest_sha256 === artifactSha256 ? null : fault('digest-mismatch', 'the artifact is not the one that the manifest pins');
+}
+
+function checkUnsigned(manifest: Manifest, policy: TrustPolicy): ManifestFault | null {
+  if (!policy.allowUnsigned) return fault('unsigned', 'the bundle is not signed; LATTICE_ALLOW_UNSIGNED=1 lets such a v1 bundle in');
+  if (highestRisk(manifest.capabilities) !== 'host' || policy.allowUnsignedHostRisk) return null;
+  return fault(
+    'unsigned-host-risk',
+    'an unsigned bundle with host capabilities needs "allow_unsigned_host_risk": true in the trust policy',
+  );
+}
+
+function checkPublisher(manifest: Manifest, publisher: Publisher | null): ManifestFault | null {
+  if (manifest.publisher === '') return fault('publisher-missing', 'a signed manifest names its publisher');
+  return publisher ? null : fault('publisher-not-trusted', `publisher ${manifest.publisher} is not in the trust policy`);
+}
+
+/** Base64 with or without padding in the public forms, as there; spare bits and line breaks would give one signature many spellings. */
+function decodeSignature(text: string, form: Manifest['form']): Buffer | null {
+  const bytes = Buffer.from(text, 'base64');
+  const padded = bytes.toString('base64');
+  const spellings = form === 'v3' ? [padded] : [padded, padded.replace(/=+$/, '')];
+  return bytes.length === 64 && spellings.includes(text) ? bytes : null;
 }
 
 function checkSignature(
@@ -36,28 +94,21 @@ function checkSignature(
   policy: TrustPolicy,
   nowMs: number,
 ): ManifestFault | null {
-  const signature = Buffer.from(text, 'base64');
-  const isCanonical = signature.toString('base64') === text; // spare bits would give one signature several spellings
-  const signer = isCanonical ? publisher.keys.find(({ key }) => verify(null, payload, key, signature)) : undefined;
-  if (!signer)
-    return { code: 'signature-invalid', detail: `no key of publisher ${manifest.publisher} made this signature over this manifest` };
-  if (policy.revokedKeys.has(signer.base64))
-    return { code: 'key-revoked', detail: `the key of publisher ${manifest.publisher} is revoked` };
+  if (text === '') return fault('signature-missing', 'the manifest names a publisher, but is not signed');
+  const signature = decodeSignature(text, manifest.form);
+  if (signature === null) return fault('signature-encoding', 'a signature is 64 bytes in plain base64');
+  const signer = publisher.keys.find(({ key }) => verify(null, payload, key, signature));
+  if (!signer) return fault('signature-invalid', `no key of publisher ${manifest.publisher} made this signature over this manifest`);
+  if (policy.revokedKeys.has(signer.base64)) return fault('key-revoked', `the key of publisher ${manifest.publisher} is revoked`);
   if (signer.notAfterMs !== null && nowMs > signer.notAfterMs)
-    return { code: 'key-expired', detail: `the key of publisher ${manifest.publisher} has expired` };
+    return fault('key-expired', `the key of publisher ${manifest.publisher} has expired`);
   return null;
 }
 
 function checkReach(manifest: Manifest, publisher: Publisher): ManifestFault | null {
-  if (publisher.ids !== null && !publisher.ids.some((prefix) => manifest.id.startsWith(prefix))) {
-    return { code: 'id-not-allowed', detail: `publisher ${manifest.publisher} may not sign the id ${manifest.id}` };
-  }
+  if (publisher.ids !== null && !publisher.ids.some((prefix) => manifest.id.startsWith(prefix)))
+    return fault('id-not-allowed', `publisher ${manifest.publisher} may not sign the id ${manifest.id}`);
   const risk = highestRisk(manifest.capabilities);
-  if (risks.indexOf(risk) > risks.indexOf(publisher.maxRisk)) {
-    return {
-      code: 'risk-not-allowed',
-      detail: `publisher ${manifest.publisher} may sign capabilities up to risk ${publisher.maxRisk}, not ${risk}`,
-    };
-  }
-  return null;
+  if (risks.indexOf(risk) <= risks.indexOf(publisher.maxRisk)) return null;
+  return fault('risk-not-allowed', `publisher ${manifest.publisher} may sign capabilities up to risk ${publisher.maxRisk}, not ${risk}`);
 }

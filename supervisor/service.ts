@@ -178,10 +178,11 @@ async function openNetwork({ config, clock, log, database, logs, uid }: Network)
   };
 }
 
-const openBundles = ({ pluginDir, dataDir, trustFile }: Config, clock: Clock): Promise<BundleStore> =>
+const openBundles = ({ pluginDir, dataDir, trustFile, allowUnsigned }: Config, clock: Clock): Promise<BundleStore> =>
   createBundleStore({
     pluginDir,
     stagingDir: join(dataDir, 'staging'),
+    allowUnsigned,
     readPolicy: () =>
       readFile(trustFile).catch((error: NodeJS.ErrnoException) => {
         throw new HostError('invalid-params', `the trust policy cannot be read (${error.code ?? 'error'})`, {

@@ -19,7 +19,7 @@ import { verifyManifest } from './manifest-verify.ts';
 import { BundleFault, hashArtifact, readCapped } from './read-bundle.ts';
 import { parseTrustPolicy } from './trust-policy.ts';
 
-export type StageJob = { kind: 'stage'; folder: string; staging: string; policy: Uint8Array; nowMs: number };
+export type StageJob = { kind: 'stage'; folder: string; staging: string; policy: Uint8Array; allowUnsigned: boolean; nowMs: number };
 export type LoadJob = { kind: 'load'; bundleSha256: string; staging: string };
 export type Staged = { ok: true; bundleSha256: string; manifest: Uint8Array; artifactSha256: string } | { ok: false; fault: ManifestFault };
 export type Loaded = { ok: true; manifest: Uint8Array; artifact: Uint8Array; artifactSha256: string } | { ok: false; fault: ManifestFault };
@@ -36,13 +36,13 @@ export default function work(job: StageJob | LoadJob): Staged | Loaded {
 }
 
 /** Verifies a bundle and keeps its bytes in staging, under the SHA-256 of its manifest; a refused one leaves nothing there. */
-function stage({ folder, staging, policy, nowMs }: StageJob): Staged {
+function stage({ folder, staging, policy, allowUnsigned, nowMs }: StageJob): Staged {
   if (!lstatSync(folder).isDirectory()) throw new BundleFault('not-a-folder', 'a bundle is a folder, not a link or a file');
   const manifest = readCapped(join(folder, 'manifest.json'), 'manifest.json', manifestLimits.manifestBytes);
   const bundleSha256 = hash('sha256', manifest, 'hex');
   const home = join(staging, bundleSha256);
   const judge = (artifactSha256: string): Staged => {
-    const verdict = verifyManifest(manifest, artifactSha256, parseTrustPolicy(policy), nowMs);
+    const verdict = verifyManifest(manifest, artifactSha256, parseTrustPolicy(policy, { allowUnsigned }), nowMs);
     return verdict.ok ? { ok: true, bundleSha256, manifest, artifactSha256 } : verdict;
   };
   if (existsSync(home)) return judge(hashArtifact(join(folder, 'artifact'), null));

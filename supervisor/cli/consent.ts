@@ -3,6 +3,7 @@ import { type Capability, capabilities, isCapability, type Risk, risks } from '.
 import { HostError } from '../../protocol/errors.ts';
 import type { PluginDetail } from '../plugin-view.ts';
 import type { Cli } from './cli.ts';
+import { signerOf } from './signer.ts';
 import { visible } from './visible.ts';
 
 const headings: Readonly<Record<Risk, string>> = {
@@ -32,7 +33,7 @@ export function describeCapabilities(names: readonly string[], reach: Reach): st
 /** What an operator consents to with an installation. */
 export const describeInstall = (plugin: PluginDetail): string =>
   [
-    `${visible(plugin.name)} (${plugin.id}) ${visible(plugin.version)}, a ${plugin.type} plugin signed by ${visible(plugin.publisher)}`,
+    `${visible(plugin.name)} (${plugin.id}) ${visible(plugin.version)}, a ${plugin.type} plugin ${plugin.unsigned ? 'that nobody signed' : `signed by ${signerOf(plugin)}`}`,
     ...describeCapabilities(plugin.capabilities, plugin),
     `  bundle ${plugin.bundle_sha256}`,
   ].join('\n');
@@ -40,7 +41,7 @@ export const describeInstall = (plugin: PluginDetail): string =>
 /** What an operator consents to with an upgrade: what changes. */
 export function describeUpgrade(plugin: PluginDetail, upgrade: NonNullable<PluginDetail['upgrade']>): string {
   const lines = [
-    `${visible(plugin.name)} (${plugin.id}) by ${visible(plugin.publisher)}: ${visible(plugin.version)} -> ${visible(upgrade.version)}`,
+    `${visible(plugin.name)} (${plugin.id}) by ${signerOf(plugin)}: ${visible(plugin.version)} -> ${visible(upgrade.version)}`,
   ];
   if (upgrade.downgrade) lines.push('  This is a downgrade: faults that the present version mended may come back.');
   if (upgrade.capabilities_added.length > 0) lines.push('  New with it:', ...describeCapabilities(upgrade.capabilities_added, plugin));

@@ -6,6 +6,7 @@ import { apiPath } from './client.ts';
 import { describeCapabilities } from './consent.ts';
 import { addLifecycleVerbs } from './lifecycle.ts';
 import { addLogVerbs } from './logs.ts';
+import { signerOf } from './signer.ts';
 import { visible } from './visible.ts';
 
 export function addPluginVerbs(program: Command, cli: Cli): void {
@@ -63,7 +64,7 @@ async function listPlugins(cli: Cli): Promise<void> {
   const rows = list.map((each) => [
     each.id,
     each.version,
-    each.publisher,
+    signerOf(each),
     each.status,
     each.runtime?.state ?? '-',
     each.runtime?.sandbox ?? '-',
@@ -90,7 +91,7 @@ function describePlugin(cli: Cli, plugin: PluginDetail): string[] {
   );
   return [
     `${cli.paint('bold', visible(plugin.name))} (${plugin.id}) ${visible(plugin.version)}`,
-    field('publisher', visible(plugin.publisher)),
+    field('publisher', signerOf(plugin)),
     field('type', `${plugin.type}, ${plugin.engine}`),
     field('status', paintState(cli, plugin.status) + (plugin.available ? '' : ' (its bundle is not on disk)')),
     ...(runtime ? [field('state', paintState(cli, runtime.state) + (runtime.message ? `: ${visible(runtime.message)}` : ''))] : []),

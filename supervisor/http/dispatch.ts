@@ -1,6 +1,6 @@
 import Router, { type RouterContext } from '@koa/router';
 import { HostError } from '../../protocol/errors.ts';
-import { reservedIds } from '../../protocol/manifest.ts';
+import { reservedIds } from '../../protocol/reserved-ids.ts';
 import { hasBody, readJsonBody } from './body.ts';
 import type { Caller } from './caller.ts';
 import type { createEventStreams, EventStream } from './event-stream.ts';
