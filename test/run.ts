@@ -80,11 +80,27 @@ function findSurvivors(): { pid: number; command: string }[] {
       const state = /^\d+ \(.*\) (\S)/s.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1];
       if (state === 'Z' || command === '') return [];
       const environment = readFileSync(`/proc/${pid}/environ`, 'latin1');
-      const ours =
-        environment.includes(`SUITE_RUN=${mark}`) || (environment === '' && /^lattice plugin|bwrap .*--hostname plugin/.test(command));
+      const ours = environment.includes(`SUITE_RUN=${mark}`) || (environment === '' && isCaged(command) && isOrphan(pid));
       return ours ? [{ pid, command: command.slice(0, 120) }] : [];
     } catch {
       return []; // ended meanwhile, or another user's
     }
   });
+}
+
+function isCaged(command: string): boolean {
+  return /^lattice plugin|bwrap .*--hostname plugin/.test(command);
+}
+
+function parentOf(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[1]);
+}
+
+/** What another run or a service on this machine started has that as its parent; what a test left behind has nobody but who takes in orphans. */
+function isOrphan(pid: number): boolean {
+  let above = parentOf(pid);
+  while (above > 1 && isCaged(readFileSync(`/proc/${above}/cmdline`, 'utf8').replaceAll('\0', ' '))) above = parentOf(above);
+  for (let own = process.pid; own > 0; own = parentOf(own)) if (own === above) return true;
+  return above <= 1;
 }

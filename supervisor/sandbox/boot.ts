@@ -6,12 +6,13 @@ export const payloadFd = 3;
 export const bootExitCodes = { damagedPayload: 97, orphaned: 98 } as const;
 
 /**
- * The text that Node starts with (`node … -e bootText`). Program bytes come through a pipe, so the cage needs no file of ours and a changed
+ * The text that Node starts with (`node … -e bootText`). It says that it is there, and then waits for the program. Program bytes come through a pipe, so the cage needs no file of ours and a changed
  * file on disk cannot change what runs. It must stay free of data: everybody on the host can read a command line.
  * What it takes away from the plugin (signalling or slowing others, the report with its paths) is a seat belt for levels without namespaces.
  */
 export const bootText = `'use strict';
 const fs = require('node:fs'), mod = require('node:module'), { hash } = require('node:crypto');
+fs.writeSync(${payloadFd}, '\\n');
 const bytes = fs.readFileSync(${payloadFd}), end = bytes.indexOf(10);
 fs.closeSync(${payloadFd});
 if (end < 0) process.exit(${bootExitCodes.damagedPayload});

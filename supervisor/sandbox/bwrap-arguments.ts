@@ -24,7 +24,10 @@ export function listBinds(what: { tools: Tools; engine: 'node' | 'native'; tmpBy
   const bind = (library: Library) => ['--ro-bind', library.source, library.path];
   const runtime: Library[] = engine === 'node' ? [{ source: tools.node.path, path: '/rt/node' }, ...tools.node.libraries] : [];
   const prlimit: Library[] = tools.prlimit === null ? [] : [{ source: tools.prlimit, path: '/rt/prlimit' }, ...tools.prlimitLibraries];
-  const files = new Map([...runtime, ...prlimit].map((library) => [library.path, library]));
+  // A native plugin does not wait for the supervisor's word by itself; a shell does that before it.
+  const shell: Library[] =
+    engine === 'node' || tools.shell === null ? [] : [{ source: tools.shell, path: '/rt/sh' }, ...tools.shellLibraries];
+  const files = new Map([...runtime, ...prlimit, ...shell].map((library) => [library.path, library]));
   return [
     ...[...files.values()].flatMap(bind),
     // The verified bytes themselves, not a path: what is on disk may have changed since.

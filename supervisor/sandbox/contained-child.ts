@@ -1,8 +1,9 @@
+import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { causeOfExit } from '../restart-policy.ts';
 import type { Exit } from '../runner.ts';
 import type { SpawnedChild } from './spawn-plan.ts';
-import { findPluginProcess, identifyProcess, type ProcessId, signalProcess } from './status.ts';
+import { findPluginProcess, identifyProcess, isChildOf, type ProcessId, signalProcess } from './status.ts';
 import { processesByUid } from './uids.ts';
 
 const signalOf = (code: number): string | null =>
@@ -22,8 +23,9 @@ export function createContainedChild(child: SpawnedChild, uid: number | null) {
 
   /** The namespace's init while it is our monitor's child: bwrap told only a pid, which after its end may be anybody's. */
   function findInit(): ProcessId | null {
-    const init = ended || outer === null ? undefined : findPluginProcess(outer.pid);
-    return init && init.pid === child.status?.childPid ? init : null;
+    const told = child.status?.childPid ?? null;
+    if (ended || outer === null || told === null || !isChildOf(outer.pid, told)) return null;
+    return identifyProcess(told) ?? null;
   }
 
   function findInner(): ProcessId | null {
@@ -36,11 +38,21 @@ export function createContainedChild(child: SpawnedChild, uid: number | null) {
   const signal = (target: ProcessId | null, name: NodeJS.Signals): boolean => target !== null && signalProcess(target, name);
 
   /**
-   * The group, and as root all that runs under the child's own uid: a member that left the group is still found. Never later than at the
-   * exit: then the group's number and the uid may be another child's.
+   * A monitor that is killed while it builds the cage leaves what it started in its own group. The number is ours until the leader has been
+   * reaped, and after that while members are left; with a process of that number it is another's.
    */
+  function killGroup(): void {
+    if (outer === null || (ended && existsSync(`/proc/${outer.pid}`))) return;
+    try {
+      process.kill(-outer.pid, 'SIGKILL');
+    } catch {
+      signal(outer, 'SIGKILL'); // no group of its own yet, or no member left
+    }
+  }
+
+  /** The group, and as root all that runs under the child's own uid: a member that left the group is still found. Never later than at the exit. */
   function sweep(): void {
-    if (outer && (!ended || child.status === null)) killGroup(outer.pid);
+    killGroup();
     // In a cage the namespace has ended all of it; whoever else has the uid is another service's, which took it in the same moment.
     if (uid === null || child.status !== null) return;
     for (const straggler of processesByUid().get(uid) ?? []) signal(identifyProcess(straggler) ?? null, 'SIGKILL');
@@ -57,8 +69,8 @@ export function createContainedChild(child: SpawnedChild, uid: number | null) {
       if (ended) return;
       const killed = !killing && signal(findInit(), 'SIGKILL');
       killing = true;
-      if (!killed) signal(outer, 'SIGKILL');
       if (child.status === null) sweep();
+      else if (!killed) killGroup();
     },
     /** Calls back once, when the child's own process has ended (its pipes may be held by others), with what it ended by. */
     onExit(tell: (exit: Exit) => void): void {
@@ -72,15 +84,6 @@ export function createContainedChild(child: SpawnedChild, uid: number | null) {
 }
 
 export type ContainedChild = ReturnType<typeof createContainedChild>;
-
-/** Kills what is left of a process group whose leader was ours. */
-function killGroup(leader: number): void {
-  try {
-    process.kill(-leader, 'SIGKILL');
-  } catch {
-    // no member is left
-  }
-}
 
 /** bwrap reports a plugin that a signal ended as 128 + number, and one that never began by naming no exit code. */
 function describeExit(child: SpawnedChild, code: number | null, name: string | null): Exit {

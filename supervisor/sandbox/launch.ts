@@ -11,8 +11,11 @@ import type { Tools } from './tools.ts';
 export type Program =
   | { engine: 'node'; runner: Buffer; artifact: Buffer; artifactSha256?: string; title?: string }
   | { engine: 'native'; artifact: Buffer };
-/** A descriptor of the child beside stdin, stdout and stderr: bytes to write to it and close, or the monitor's reports to read from it. */
-export type ExtraDescriptor = { fd: number; kind: 'data'; bytes: Buffer } | { fd: number; kind: 'status' };
+/**
+ * A descriptor of the child beside stdin, stdout and stderr: bytes to write to it and close (those that are held back only when the cage is
+ * seen to end with its monitor), or the monitor's reports to read from it.
+ */
+export type ExtraDescriptor = { fd: number; kind: 'data' | 'held back'; bytes: Buffer } | { fd: number; kind: 'status' };
 /** What the supervisor is at this moment. */
 export type Launcher = { uid: number; pid: number; openDescriptors: readonly number[] };
 
@@ -42,7 +45,9 @@ export type LaunchPlan = {
   limitsNotEnforced: Limits['notEnforced'];
 };
 
-const fds = { payload: payloadFd, args: 4, seccomp: 5, status: 6, artifact: 7 } as const satisfies BwrapFds & { payload: number };
+const fds = { payload: payloadFd, args: 4, seccomp: 5, status: 6, artifact: 7, watch: 8 } as const satisfies BwrapFds &
+  Record<string, number>;
+const go = Buffer.from('go\n');
 
 /** Everything a spawn needs, decided: nothing here starts a process. Throws `sandbox-unavailable` rather than plan less than was asked. */
 export function planLaunch(request: LaunchRequest): LaunchPlan {
@@ -65,7 +70,7 @@ export function planLaunch(request: LaunchRequest): LaunchPlan {
   const command = [...joinCgroup(request), ...lowerSelf(request), ...(caged ? planCaged(request, limits) : planBare(request, limits))];
   const [file = '', ...args] = command;
   const used: readonly number[] = caged
-    ? [fds.args, fds.seccomp, fds.status, program.engine === 'node' ? fds.payload : fds.artifact]
+    ? [fds.payload, fds.args, fds.seccomp, fds.status, fds.watch, ...(program.engine === 'native' ? [fds.artifact] : [])]
     : [fds.payload];
   const plug = launcher.openDescriptors.filter((fd) => !used.includes(fd));
   const stdio = caged ? describeCaged(request, limits, plug) : [describePayload(request, plug)];
@@ -108,14 +113,26 @@ function planBare({ level, tools, permission = true }: LaunchRequest, limits: Li
   return [...emptyEnvironment(tools), ...lower, tools.node.path, ...nodeFlags(limits, guarded && permission, false), '-e', bootText];
 }
 
+/**
+ * A supervisor that was killed before the death signal was asked for left this process to another parent: nothing would end it any more.
+ * While the cage is built a watcher stands by: bwrap's monitor may be killed between the clone of its init and the word that lets it go on,
+ * and that init would wait for ever. Told that all is well it leaves; when the pipe ends without that word it ends the whole process group.
+ */
+const watchedSetUp = `test "$PPID" = "$0" || exit 1
+(read -r word <&${fds.watch} || kill -9 "-$$") &
+exec "$@" ${fds.watch}<&-`;
+
+/** In the cage, before a native plugin: says that it is there, and goes on at the supervisor's word alone. The boot text does so itself. */
+const gate = ['/rt/sh', '-c', `echo >&${fds.payload} && read -r word <&${fds.payload} && exec "$@" ${fds.payload}<&-`, 'sh'];
+
 function planCaged({ tools, program, launcher, disableUserns = true, permission = true }: LaunchRequest, limits: Limits): string[] {
   const prlimit = need(tools, 'prlimit', 'util-linux');
-  // A supervisor that was killed before the signal was asked for left this process to another parent: nothing would end it any more.
-  const orphanCheck = [need(tools, 'shell', 'dash'), '-c', 'test "$PPID" = "$0" && exec "$@"', String(launcher.pid)];
-  const plugin = program.engine === 'node' ? ['/rt/node', ...nodeFlags(limits, permission, true), '-e', bootText] : ['/plugin/artifact'];
+  const orphanCheck = [need(tools, 'shell', 'dash'), '-c', watchedSetUp, String(launcher.pid)];
+  const isJs = program.engine === 'node';
+  const plugin = isJs ? ['/rt/node', ...nodeFlags(limits, permission, true), '-e', bootText] : ['/plugin/artifact'];
   // Core files are the one limit to set outside as well: bwrap itself holds the artifact for a moment.
   const outside = [...orphanCheck, ...emptyEnvironment(tools), prlimit, '--core=0:0', '--', need(tools, 'bwrap', 'bubblewrap')];
-  return [...outside, ...listCage(fds, disableUserns), '--', '/rt/prlimit', ...limits.prlimit, '--', ...plugin];
+  return [...outside, ...listCage(fds, disableUserns), '--', ...(isJs ? [] : gate), '/rt/prlimit', ...limits.prlimit, '--', ...plugin];
 }
 
 function nodeFlags(limits: Limits, permission: boolean, ownTmp: boolean): string[] {
@@ -139,7 +156,8 @@ function describePayload({ program, launcher, level, permission = true }: Launch
   const { engine: _engine, ...parts } = program;
   // Inside a pid namespace the parent is always the namespace's init.
   const parentPid = isAtLeast(level, 'isolated') ? null : launcher.pid;
-  return { fd: fds.payload, kind: 'data', bytes: encodePayload({ ...parts, parentPid, close: plug, seatBelt: permission }) };
+  const kind = parentPid === null ? 'held back' : 'data';
+  return { fd: fds.payload, kind, bytes: encodePayload({ ...parts, parentPid, close: plug, seatBelt: permission }) };
 }
 
 function describeCaged(request: LaunchRequest, limits: Limits, plug: readonly number[]): ExtraDescriptor[] {
@@ -147,9 +165,19 @@ function describeCaged(request: LaunchRequest, limits: Limits, plug: readonly nu
   if (tools.arch === null) throw refuse('there is no system call filter for this processor', 'run the service on x86_64 or aarch64');
   const binds = listBinds({ tools, engine: program.engine, tmpBytes: limits.tmpBytes, artifactFd: fds.artifact });
   return [
-    program.engine === 'node' ? describePayload(request, plug) : { fd: fds.artifact, kind: 'data', bytes: program.artifact },
+    ...describeProgram(request, plug),
     { fd: fds.args, kind: 'data', bytes: Buffer.from(binds.map((word) => `${word}\0`).join('')) },
     { fd: fds.seccomp, kind: 'data', bytes: buildSeccompFilter(program.engine, tools.arch) },
     { fd: fds.status, kind: 'status' },
+    { fd: fds.watch, kind: 'held back', bytes: go },
+  ];
+}
+
+function describeProgram(request: LaunchRequest, plug: readonly number[]): ExtraDescriptor[] {
+  const { program } = request;
+  if (program.engine === 'node') return [describePayload(request, plug)];
+  return [
+    { fd: fds.artifact, kind: 'data', bytes: program.artifact },
+    { fd: fds.payload, kind: 'held back', bytes: go },
   ];
 }

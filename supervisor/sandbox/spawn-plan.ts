@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { execa, type ResultPromise } from 'execa';
+import { holdBack } from './hold-back.ts';
 import type { LaunchPlan } from './launch.ts';
 import { createStatusReader, type SandboxStatus } from './status.ts';
 
@@ -46,19 +47,22 @@ function arrangeStdio(plan: LaunchPlan, plugs: number): ['pipe', 'pipe', 'pipe',
   const extra = Array.from({ length: last - 2 }, (): Extra => 'ignore');
   // 'ignore' leaves a descriptor above stderr as it is. Any number will do; execa declares only the single digits.
   for (const fd of plan.plug) extra[fd - 3] = plugs as 3;
-  for (const { fd, kind } of plan.stdio) extra[fd - 3] = kind === 'data' ? { value: 'pipe', input: true } : 'pipe';
+  for (const { fd, kind } of plan.stdio) extra[fd - 3] = kind === 'status' ? 'pipe' : { value: 'pipe', input: true };
   return ['pipe', 'pipe', 'pipe', ...extra];
 }
 
 function connect(plan: LaunchPlan, child: ResultPromise): SpawnedChild {
   const { stdin, stdout, stderr } = child;
   if (!stdin || !stdout || !stderr) throw new Error('a child was spawned without pipes');
-  let status: SandboxStatus | null = null;
+  let status: Readonly<SandboxStatus> | null = null;
+  const heldBack: { stream: Duplex; bytes: Buffer }[] = [];
   let statusEnded = Promise.resolve();
   for (const extra of plan.stdio) {
     const stream = child.stdio[extra.fd] as Duplex | undefined; // every pipe above stderr is a socket, open both ways
     stream?.on('error', () => {}); // the child may end before it has read: its exit says why
-    if (extra.kind === 'data') {
+    if (extra.kind === 'held back') {
+      if (stream) heldBack.push({ stream, bytes: extra.bytes });
+    } else if (extra.kind === 'data') {
       stream?.end(extra.bytes);
       stream?.resume();
     } else {
@@ -68,5 +72,6 @@ function connect(plan: LaunchPlan, child: ResultPromise): SpawnedChild {
       statusEnded = new Promise((resolve) => stream?.once('close', resolve));
     }
   }
+  if (status !== null) holdBack(child.nodeChildProcess, status, heldBack);
   return { process: child.nodeChildProcess, result: child, stdin, stdout, stderr, status, statusEnded };
 }

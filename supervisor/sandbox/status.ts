@@ -57,6 +57,27 @@ export function findPluginProcess(childPid: number, procRoot = '/proc'): Process
   }
 }
 
+/** Whether a process is another's child at this moment. */
+export function isChildOf(parent: number, pid: number, procRoot = '/proc'): boolean {
+  try {
+    return readFileSync(`${procRoot}/${parent}/task/${parent}/children`, 'latin1').split(' ').includes(String(pid));
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Whether the namespace's init ends with its monitor. It asks the kernel for that right before it puts the filter on itself, and only when
+ * the cage stands and the plugin's process exists: until the filter shows, the end of the monitor would leave both behind.
+ */
+export function isTied(init: number, procRoot = '/proc'): boolean {
+  try {
+    return /^Seccomp:\t2$/m.test(readFileSync(`${procRoot}/${init}/status`, 'latin1'));
+  } catch {
+    return false;
+  }
+}
+
 /** Signals the process only while it is the one that was identified; false when it has gone or may not be signalled. */
 export function signalProcess(
   target: ProcessId,

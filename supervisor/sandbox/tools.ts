@@ -21,6 +21,7 @@ export type Tools = {
   shell: string | null;
   env: string | null;
   prlimitLibraries: readonly Library[];
+  shellLibraries: readonly Library[];
   node: NodeRuntime;
   arch: Arch | null;
 };
@@ -40,14 +41,15 @@ const runFile = promisify(execFile);
 /** Looks once, at start, for everything that a launch needs. */
 export async function findTools(facts: Facts): Promise<Tools> {
   const find = (name: string) => (facts.folders ?? toolFolders).map((folder) => join(folder, name)).find(isTrusted) ?? null;
-  const prlimit = find('prlimit');
+  const [prlimit, shell] = [find('prlimit'), find('sh')];
   return {
     bwrap: find('bwrap'),
     prlimit,
     setpriv: find('setpriv'),
-    shell: find('sh'),
+    shell,
     env: find('env'),
     prlimitLibraries: prlimit === null ? [] : await traceLibraries(prlimit),
+    shellLibraries: shell === null ? [] : await traceLibraries(shell),
     node: await findNode(facts),
     arch: facts.arch === 'x64' || facts.arch === 'arm64' ? facts.arch : null,
   };

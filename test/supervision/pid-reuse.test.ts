@@ -89,20 +89,23 @@ t.test(
   },
 );
 
-t.test('given a monitor whose word is a pid that is not its child, when it is ended, then only the monitor is signalled', async (t) => {
-  const bystander = await startIdle(t);
-  const monitor = await startIdle(t);
-  const contained = createContainedChild(wrap(monitor, { childPid: bystander.pid ?? 0, exitCode: null }), null);
-  const sent = recordSignals(t);
+t.test(
+  'given a monitor whose word is a pid that is not its child, when it is ended, then only the monitor and its own group are signalled',
+  async (t) => {
+    const bystander = await startIdle(t);
+    const monitor = await startIdle(t);
+    const contained = createContainedChild(wrap(monitor, { childPid: bystander.pid ?? 0, exitCode: null }), null);
+    const sent = recordSignals(t);
 
-  contained.terminate();
-  contained.kill();
+    contained.terminate();
+    contained.kill();
 
-  t.same(sent, [
-    [monitor.pid, 'SIGTERM'],
-    [monitor.pid, 'SIGKILL'],
-  ]);
-});
+    t.same(sent, [
+      [monitor.pid, 'SIGTERM'],
+      [-Number(monitor.pid), 'SIGKILL'],
+    ]);
+  },
+);
 
 const namespace = ['--kill-child', '--pid', '--fork', '--mount-proc'];
 const chosen = spawnSync('/usr/bin/unshare', [...namespace, '/bin/sh', '-c', 'echo 300 > /proc/sys/kernel/ns_last_pid'], {

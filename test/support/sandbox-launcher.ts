@@ -20,6 +20,8 @@ export type LauncherOrder = {
   /** False hands the plugin every descriptor that this process was left with: the test sees their end when all processes are gone. */
   plug?: boolean;
   resources?: Partial<typeof defaultResources>;
+  /** How many of it are started at once; one when nothing is said. */
+  count?: number;
 };
 /** What it says: pids as soon as the plugin has printed a first line, each line of the plugin, and its end. */
 export type LauncherSays =
@@ -30,13 +32,14 @@ export type LauncherSays =
 
 const say = (said: LauncherSays) => process.stdout.write(`${JSON.stringify(said)}\n`);
 
+const uids = process.getuid?.() === 0 ? createUidPool() : null;
 const inputEnded = new Promise<void>((resolve) => process.stdin.once('end', resolve));
 
 /** Stands for the supervisor, in a process that a test can kill: launches one plugin and lives on. */
 async function launch(order: LauncherOrder): Promise<void> {
   const tools = await findTools(describeOwnNode());
   const self = process.getuid?.() ?? -1;
-  const uid = self === 0 ? createUidPool().take().uid : null;
+  const uid = uids?.take().uid ?? null;
   const artifact = Buffer.from(order.artifact ?? 'export default 42;');
   const plan = planLaunch({
     level: order.level,
@@ -81,5 +84,8 @@ async function launch(order: LauncherOrder): Promise<void> {
 }
 
 if (process.argv[1] === import.meta.filename && identifyProcess(process.pid) && process.argv[2] === 'launch') {
-  createInterface({ input: process.stdin }).once('line', (line) => void launch(JSON.parse(line)));
+  createInterface({ input: process.stdin }).once('line', (line) => {
+    const order: LauncherOrder = JSON.parse(line);
+    for (let started = 0; started < (order.count ?? 1); started++) void launch(order);
+  });
 }

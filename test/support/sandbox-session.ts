@@ -90,9 +90,9 @@ export function openSession(t: Test, user: User, order: LauncherOrder, env: Reco
       await new Promise<void>((resolve) => void waiting.push(resolve));
     }
   }
-  /** Waits for a line of the plugin. */
-  async function heard(text: string): Promise<void> {
-    while (!said.some((row) => row.kind === 'line' && row.text === text)) {
+  /** Waits for a line of the plugin, or of so many plugins. */
+  async function heard(text: string, times = 1): Promise<void> {
+    while (said.filter((row) => row.kind === 'line' && row.text === text).length < times) {
       if (said.some((row) => row.kind === 'exit')) throw new Error(`the plugin ended before it said ${text}`);
       await new Promise<void>((resolve) => void waiting.push(resolve));
     }

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { defaultResources } from '../../../protocol/manifest.ts';
-import { type LaunchRequest, planLaunch } from '../../../supervisor/sandbox/launch.ts';
+import { type ExtraDescriptor, type LaunchRequest, planLaunch } from '../../../supervisor/sandbox/launch.ts';
 import type { Tools } from '../../../supervisor/sandbox/tools.ts';
 
 const tools: Tools = {
@@ -10,6 +10,7 @@ const tools: Tools = {
   shell: '/usr/bin/sh',
   env: '/usr/bin/env',
   prlimitLibraries: [{ source: '/usr/lib/libsmart.so.1.1', path: '/lib/libsmart.so.1' }],
+  shellLibraries: [{ source: '/usr/lib/libshell.so.1', path: '/lib/libshell.so.1' }],
   node: { path: '/srv/secret-place/node', libraries: [{ source: '/usr/lib/libc.so.6', path: '/lib/libc.so.6' }], problem: null },
   arch: 'x64',
 };
@@ -26,6 +27,7 @@ const request = (change: Partial<LaunchRequest> = {}): LaunchRequest => ({
   launcher: asUser,
   ...change,
 });
+const textOf = (extra: ExtraDescriptor | undefined): string => (extra && extra.kind !== 'status' ? extra.bytes.toString() : '');
 const words = (change: Partial<LaunchRequest> = {}) => {
   const { file, args } = planLaunch(request(change));
   return [file, ...args];
@@ -77,10 +79,7 @@ t.test(
     ])
       t.ok(text.includes(wall), wall);
     t.notMatch(text, /secret-place/, 'a path of the host is in no command line');
-    t.match(
-      pipe?.kind === 'data' ? pipe.bytes.toString() : '',
-      /--ro-bind\x00\/srv\/secret-place\/node\x00\/rt\/node\x00.*--tmpfs\x00\/tmp\x00$/s,
-    );
+    t.match(textOf(pipe), /--ro-bind\x00\/srv\/secret-place\/node\x00\/rt\/node\x00.*--tmpfs\x00\/tmp\x00$/s);
     t.notOk(text.includes('--proc'), 'no procfs');
     t.ok(text.indexOf('--args') < text.indexOf('--remount-ro /'), 'the root is closed after it was filled');
   },
@@ -93,7 +92,8 @@ t.test(
       const plan = planLaunch(request({ level }));
       t.notMatch([plan.file, ...plan.args].join(' '), /runner text|artifact text|[0-9a-f]{64}/);
       const payload = plan.stdio.find((row) => row.fd === 3);
-      t.match(payload?.kind === 'data' ? payload.bytes.toString() : '', /\nrunner textartifact text$/);
+      t.match(textOf(payload), /\nrunner textartifact text$/);
+      t.equal(payload?.kind, level === 'isolated' ? 'held back' : 'data');
     }
   },
 );
@@ -103,10 +103,15 @@ t.test('given native code, when a launch is planned, then its bytes go through a
   const [binds, artifact] = [4, 7].map((fd) => plan.stdio.find((row) => row.fd === fd));
 
   t.same(artifact, { fd: 7, kind: 'data', bytes: native.artifact });
-  const text = binds?.kind === 'data' ? binds.bytes.toString() : '';
+  const text = textOf(binds);
   t.match(text, /--perms\x000500\x00--ro-bind-data\x007\x00\/plugin\/artifact\x00/);
   t.notMatch(text, /node|libc/);
   t.equal(plan.args.at(-1), '/plugin/artifact');
+  t.match(
+    plan.stdio.filter(({ kind }) => kind === 'held back').map(({ fd }) => fd),
+    [3, 8],
+    'it begins at the supervisor’s word',
+  );
 });
 
 t.test('given root, when a launch is planned, then the uid changes before the death signal is set and before bwrap', async (t) => {
@@ -153,7 +158,7 @@ t.test('given inherited descriptors, when a launch is planned, then each is cove
   t.same(planLaunch(request({ launcher })).plug, [9, 251]);
   t.same(planLaunch(request({ launcher, level: 'restricted' })).plug, [5, 9, 251]);
   const payload = planLaunch(request({ launcher })).stdio.find((row) => row.fd === 3);
-  t.match(payload?.kind === 'data' ? payload.bytes.toString() : '', /"close":\[9,251\]/, 'and closed again once Node runs');
+  t.match(textOf(payload), /"close":\[9,251\]/, 'and closed again once Node runs');
 });
 
 t.test(

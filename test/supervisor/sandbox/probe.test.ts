@@ -88,6 +88,7 @@ const tools: Tools = {
   shell: '/sh',
   env: '/env',
   prlimitLibraries: [],
+  shellLibraries: [],
   node: { path: '/n', libraries: [], problem: null },
   arch: 'x64',
 };
