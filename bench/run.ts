@@ -8,6 +8,7 @@ export type Report = { table: string; figures: unknown };
 /** Loaded only when asked for; a new suite is one more row. */
 const suites: Record<string, () => Promise<{ measure(): Promise<Report> }>> = {
   supervision: () => import('./supervision.ts'),
+  hung: () => import('./hung.ts'),
 };
 
 const asked = process.argv.slice(2);

@@ -1,20 +1,12 @@
 import Table from 'cli-table3';
 import { defaultResources } from '../protocol/manifest.ts';
 import { createRealClock } from '../supervisor/clock.ts';
-import { compileNative, readBomb } from '../test/children/bombs/compile-native.ts';
+import { readBomb } from '../test/children/bombs/compile-native.ts';
 import { openWorkshop, type RealRuntime, type Workshop } from '../test/support/real-runtime.ts';
+import { type Abuse, listAbuses } from './abuses.ts';
 import { callUntil, createWindow, median, quantile } from './neighbour.ts';
 import type { Report } from './run.ts';
 
-type Abuse = {
-  name: string;
-  artifact: string | Buffer | null;
-  rounds: number;
-  /** What sets it off. */
-  begin(real: RealRuntime): unknown;
-  /** For abuse that a plugin may go on with: how long it is looked at, and what shows that it was noticed. */
-  goesOn?: { lengthMs: number; noticed(counters: Record<string, number>): boolean };
-};
 type Round = { detectionMs: number | null; recoveryMs: number | null; rssGrowthBytes: number; quietMs: number[]; abusedMs: number[] };
 export type Row = {
   abuse: string;
@@ -25,42 +17,15 @@ export type Row = {
   calls: number;
   quiet: { p50_ms: number | null; p99_ms: number | null };
   abused: { p50_ms: number | null; p99_ms: number | null };
+  p99_ratio: number | null; // the median of the rounds'
   ended_by: string | null;
   skipped?: string;
 };
 
 const clock = createRealClock();
-const quietMs = 1_000;
-const flooding = 1_500;
+const quietMs = 800;
 const manyPlugins = 50;
 const collect = (globalThis as { gc?: () => void }).gc ?? (() => {}); // only with --expose-gc
-
-function listAbuses(): Abuse[] {
-  const native = compileNative();
-  const invoke = (method: string) => (real: RealRuntime) => void real.invoke(method).catch(() => {}); // lost with the process, as it should
-  return [
-    { name: 'kill -9', artifact: readBomb('floods.js'), rounds: 4, begin: (real) => process.kill(real.pid(), 'SIGKILL') },
-    { name: 'garbage on stdout', artifact: readBomb('floods.js'), rounds: 4, begin: invoke('garbage') },
-    {
-      name: 'stderr flood',
-      artifact: readBomb('floods.js'),
-      rounds: 3,
-      begin: invoke('log'),
-      goesOn: { lengthMs: flooding, noticed: (counters) => Number(counters.stderr_dropped_bytes) > 0 },
-    },
-    {
-      name: 'valid-message flood',
-      artifact: readBomb('floods.js'),
-      rounds: 3,
-      begin: invoke('messages'),
-      goesOn: { lengthMs: flooding, noticed: (counters) => Number(counters.ignored_notifications) > 0 },
-    },
-    { name: 'memory bomb, V8 heap', artifact: readBomb('bombs.js'), rounds: 2, begin: invoke('heap') },
-    { name: 'memory bomb, native', artifact: native, rounds: 3, begin: invoke('memory') },
-    { name: 'busy loop (hung)', artifact: readBomb('floods.js'), rounds: 1, begin: invoke('spin') },
-    { name: 'fork bomb (hung)', artifact: native, rounds: 1, begin: invoke('forkBomb') },
-  ];
-}
 
 /** The same neighbour is called in turns without and with the abuse, so that both see the same machine. */
 async function measureRound(abuse: Abuse, real: RealRuntime, neighbour: RealRuntime): Promise<Round> {
@@ -140,12 +105,18 @@ function summarize(abuse: string, rounds: readonly Round[], endedBy: string | nu
     calls: abusedMs.length,
     quiet: describe(rounds.flatMap((round) => round.quietMs)),
     abused: describe(abusedMs),
+    p99_ratio: median(rounds.map((round) => ratioOf(round.abusedMs, round.quietMs))),
     ended_by: endedBy,
   };
 }
 
+function ratioOf(abusedMs: readonly number[], quietMs: readonly number[]): number | null {
+  const [abused, quiet] = [quantile(abusedMs, 0.99), quantile(quietMs, 0.99)];
+  return abused === null || quiet === null ? null : abused / quiet;
+}
+
 const skipRow = (abuse: string, skipped: string): Row => ({
-  ...{ abuse, rounds: 0, detection_ms: null, recovery_ms: null, rss_growth_mib: null, calls: 0, ended_by: null, skipped },
+  ...{ abuse, rounds: 0, detection_ms: null, recovery_ms: null, rss_growth_mib: null, calls: 0, p99_ratio: null, ended_by: null, skipped },
   quiet: describe([]),
   abused: describe([]),
 });
@@ -193,6 +164,7 @@ function drawTable(rows: readonly Row[]): string {
       'p50 abused',
       'p99 quiet',
       'p99 abused',
+      'p99 x',
       'cause',
     ],
     style: { head: [], border: [] },
@@ -205,6 +177,7 @@ function drawTable(rows: readonly Row[]): string {
         show(abused.p50_ms, 2),
         show(quiet.p99_ms, 2),
         show(abused.p99_ms, 2),
+        show(row.p99_ratio, 2),
         row.skipped ?? row.ended_by ?? 'lives on',
       ],
     ]);
@@ -212,22 +185,27 @@ function drawTable(rows: readonly Row[]): string {
 }
 
 /** Each abuse against a plugin beside it: how fast it is noticed and over, what it costs the supervisor and the neighbour. */
-export async function measure(): Promise<Report> {
-  const workshop = await openWorkshop();
+export async function measureAbuses(workshop: Workshop, abuses: readonly Abuse[]): Promise<{ table: string; rows: Row[] }> {
   const ends: (() => unknown)[] = [];
   const neighbour = workshop.open(asOwner(ends), { id: 'test.neighbour', artifact: readBomb('floods.js') });
   const rows: Row[] = [];
   try {
     await neighbour.runtime.arm();
     await callUntil(neighbour, clock, createWindow(clock, quietMs)); // code is compiled on first use
-    for (const abuse of listAbuses()) {
+    for (const abuse of abuses) {
       process.stderr.write(`${abuse.name} …\n`);
       rows.push(await measureAbuse(workshop, abuse, neighbour));
     }
   } finally {
     for (const end of ends) await end();
   }
+  return { table: drawTable(rows), rows };
+}
+
+export async function measure(): Promise<Report> {
+  const workshop = await openWorkshop();
+  const { table, rows } = await measureAbuses(workshop, listAbuses());
   const stop = await measureStop(workshop);
   const line = `${stop.plugins} plugins, half of them deaf, busy or silent: stopped together in ${Math.round(stop.stopMs)} ms`;
-  return { table: `${drawTable(rows)}\n${line}`, figures: { level: workshop.level, abuses: rows, stop } };
+  return { table: `${table}\n${line}`, figures: { level: workshop.level, abuses: rows, stop } };
 }

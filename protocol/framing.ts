@@ -1,76 +1,145 @@
-import { type JsonRule, parseStrict } from './strict-json.ts';
+import { isAscii, isUtf8 } from 'node:buffer';
+import { createDenseMessage, type DenseMessage } from './dense-message.ts';
+import { createShapeScanner } from './json-shape.ts';
+import { type JsonRule, parseOfShape, parseStrict, refuse } from './strict-json.ts';
 import { wireLimits } from './version.ts';
+import { costs } from './work.ts';
 
 export type FrameRule = JsonRule | 'line-too-long' | 'batch' | 'partial-line-at-end';
-export type Frame =
+/** What one line says. */
+export type WholeFrame =
   | { kind: 'message'; value: Record<string, unknown>; bytes: number }
   | { kind: 'stray'; text: string } // not the protocol's: a stray print
   | { kind: 'violation'; rule: FrameRule; detail: string };
+export type Frame = WholeFrame | { kind: 'unfinished' }; // a line of very many values: ask again
 
 const LF = 0x0a;
 const strayKept = 200;
 const heldPartsMost = 256;
+const denseValues = 2_000; // a line with more is parsed in pieces
+const valuesPerPiece = 1_000;
 
 /**
  * Cuts a byte stream into lines and parses each: one JSON object a line, UTF-8, LF, at most `maxLineBytes` without the LF. A bad line is
  * a value, never a throw. After a violation nothing more is read. Bytes are counted while they come in, so an endless line is refused
- * when it passes the cap, not when it ends.
+ * when it passes the cap, not when it ends. What it does is counted too, in nominal nanoseconds, for whoever rations it.
  */
-export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth: number = wireLimits.depth) {
+export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth: number = wireLimits.depth, inPieces = true) {
+  const scanner = createShapeScanner(depth);
+  let chunk: Buffer | null = null;
+  let from = 0;
+  let ascii = true; // so far in this line, and all of the chunk
+  let heldAscii = true;
   let held: Buffer[] = [];
   let heldBytes = 0;
+  let dense: (DenseMessage & { bytes: number }) | null = null;
   let broken = false;
+  let work = 0;
 
-  const violation = (rule: FrameRule, detail: string): Frame => {
+  function violation(rule: FrameRule, detail: string): WholeFrame {
     broken = true;
-    held = [];
-    heldBytes = 0;
+    chunk = null;
+    dense = null;
+    forget();
     return { kind: 'violation', rule, detail };
-  };
+  }
 
-  function line(tail: Buffer): Frame {
-    const bytes = held.length === 0 ? tail : Buffer.concat([...held, tail]);
+  function forget(): void {
     held = [];
     heldBytes = 0;
+    heldAscii = true;
+  }
+
+  function hold(rest: Buffer): Frame | null {
+    scanner.scan(rest, 0, rest.length);
+    work += rest.length * costs.byte;
+    heldBytes += rest.length;
+    heldAscii &&= ascii;
+    if (heldBytes > maxLineBytes) return violation('line-too-long', `a line is over ${maxLineBytes} bytes`);
+    held.push(Buffer.from(rest)); // a copy: the chunk is a window on a larger read buffer
+    if (held.length > heldPartsMost) held = [Buffer.concat(held)]; // a line sent byte by byte must not cost an object a byte
+    return null;
+  }
+
+  function readLine(tail: Buffer): Frame {
+    const lineAscii = ascii && heldAscii;
+    scanner.scan(tail, 0, tail.length);
+    const shape = scanner.take();
+    const bytes = held.length === 0 ? tail : Buffer.concat([...held, tail]);
+    forget();
+    work += costs.message + bytes.length * costs.byte + shape.values * costs.value;
     if (bytes.length > maxLineBytes) return violation('line-too-long', `a line is over ${maxLineBytes} bytes`);
     const first = bytes[0];
     const byteOrderMark = first === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
     if (first !== 0x7b && first !== 0x5b && !byteOrderMark) return { kind: 'stray', text: bytes.toString('utf8', 0, strayKept) };
-    const parsed = parseStrict(bytes, depth);
+    if (!lineAscii && !isUtf8(bytes)) return refuseBytes(bytes);
+    const text = lineAscii ? bytes.toString('latin1') : bytes.toString('utf8');
+    if (inPieces && shape.values > denseValues && shape.depth <= depth && first === 0x7b && !text.includes('\0')) {
+      dense = { ...createDenseMessage(text, depth), bytes: bytes.length };
+      return readDense(dense);
+    }
+    const parsed = parseOfShape(text, shape, depth);
     if (!parsed.ok) return violation(parsed.rule, parsed.detail);
     if (Array.isArray(parsed.value)) return violation('batch', 'a batch is not allowed; send one message a line');
     return { kind: 'message', value: parsed.value as Record<string, unknown>, bytes: bytes.length }; // it began with {, so it is an object
   }
 
+  function refuseBytes(bytes: Buffer): Frame {
+    const parsed = parseStrict(bytes, depth);
+    const { rule, detail } = parsed.ok ? refuse('invalid-utf8') : parsed;
+    return violation(rule, detail);
+  }
+
+  function readDense(line: DenseMessage & { bytes: number }): Frame {
+    const { work: done, end } = line.step(valuesPerPiece);
+    work += done;
+    if (!end) return { kind: 'unfinished' };
+    dense = null;
+    if (!end.ok) return violation(end.rule, end.detail);
+    return { kind: 'message', value: end.value, bytes: line.bytes };
+  }
+
   return {
-    /** Frames completed by this chunk, lazily: a caller that stops iterating keeps the rest unread, and must finish before the next push. */
-    *push(chunk: Buffer): Generator<Frame, void, void> {
-      let from = 0;
-      while (!broken && from < chunk.length) {
+    /** Takes the next chunk, when `next` has answered that the one before is used up. */
+    push(bytes: Buffer): void {
+      if (broken) return;
+      chunk = bytes;
+      from = 0;
+      ascii = isAscii(bytes);
+      work += costs.chunk;
+    },
+    /** The next frame of what was pushed; null when there is no whole one any more. */
+    next(): Frame | null {
+      if (dense) return readDense(dense);
+      if (!chunk) return null;
+      if (from < chunk.length) {
         const end = chunk.indexOf(LF, from);
-        if (end === -1) {
-          const rest = chunk.subarray(from);
-          heldBytes += rest.length;
-          if (heldBytes > maxLineBytes) yield violation('line-too-long', `a line is over ${maxLineBytes} bytes`);
-          else held.push(Buffer.from(rest)); // a copy: the chunk is a window on a larger read buffer
-          if (held.length > heldPartsMost) held = [Buffer.concat(held)]; // a line sent byte by byte must not cost an object a byte
-          return;
+        const start = from;
+        if (end !== -1) {
+          from = end + 1;
+          return readLine(chunk.subarray(start, end));
         }
-        yield line(chunk.subarray(from, end));
-        from = end + 1;
       }
+      const rest = from < chunk.length ? chunk.subarray(from) : null;
+      chunk = null;
+      return rest ? hold(rest) : null;
     },
     /** To be called at the end of the stream: half a line is a violation, half a stray print is not. */
-    end(): Frame | null {
+    end(): WholeFrame | null {
       if (broken || heldBytes === 0) return null;
       const first = held[0]?.[0];
       if (first === 0x7b || first === 0x5b) return violation('partial-line-at-end', 'the stream ended inside a line');
       const text = Buffer.concat(held).toString('utf8', 0, strayKept);
-      held = [];
-      heldBytes = 0;
+      forget();
       return { kind: 'stray', text };
     },
-    heldBytes: () => heldBytes,
+    heldBytes: () => heldBytes + (dense?.bytes ?? 0) + (chunk?.length ?? 0),
+    /** What was done since the last time this was asked. */
+    takeWork(): number {
+      const done = work;
+      work = 0;
+      return done;
+    },
   };
 }
 

@@ -1,11 +1,13 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Timers } from './deadlines.ts';
 import { HostError, toRpcError } from './errors.ts';
-import { createFramer, encodeLine, type Frame, type FrameRule } from './framing.ts';
+import { createFramer, encodeLine, type FrameRule, type WholeFrame } from './framing.ts';
 import { createIncoming, type HandleRequest } from './incoming.ts';
 import { classifyMessage, type MessageId, type MessageRule } from './message.ts';
 import { createOutgoing, type RequestOptions } from './outgoing.ts';
+import { createReading } from './reading.ts';
 import { wireLimits } from './version.ts';
+import { costs, createWorkMeter, openShare, type WorkMeter } from './work.ts';
 
 export type PeerRule =
   | FrameRule
@@ -27,7 +29,8 @@ export type PeerOptions = {
   onEnd?(): void;
   /** Only the supervisor has one: it may stop reading a child that does not read it. A child always reads, so both cannot wait for each other. */
   stalledAfterMs?: number;
-  messagesPerTurn?: number;
+  /** What rations the work for the other end; without one it is trusted. */
+  meter?: WorkMeter;
   /** The child's end: it takes deeper messages, answers `uncounted` methods even when 64 others run, and refuses for ever what is too much. */
   child?: boolean;
 };
@@ -43,7 +46,6 @@ export type PeerCounters = {
 /** What tells a busy child from a dead one, and begins and ends it, must not wait behind its work. */
 const vitalMethods: ReadonlySet<string> = new Set(['initialize', 'ping', 'shutdown']);
 const noMethods: ReadonlySet<string> = new Set();
-const messagesPerTurnDefault = 256; // of one child, before the event loop turns to the others
 
 /**
  * JSON-RPC 2.0 both ways over two streams, on json-rpc-2.0's client and server: caps on calls in flight, a deadline on each, cancellation,
@@ -51,20 +53,22 @@ const messagesPerTurnDefault = 256; // of one child, before the event loop turns
  */
 export function createPeer(options: PeerOptions) {
   const { input, output, timers } = options;
-  const framer = createFramer(wireLimits.lineBytes, wireLimits.depth + (options.child ? wireLimits.wrapping : 0));
+  const meter = options.meter ?? createWorkMeter(timers, openShare);
+  const framer = createFramer(
+    wireLimits.lineBytes,
+    wireLimits.depth + (options.child ? wireLimits.wrapping : 0),
+    options.meter !== undefined,
+  );
   const bounded = options.stalledAfterMs !== undefined;
   const counters: PeerCounters = { received: 0, sent: 0, late_answers: 0, ignored_notifications: 0, refused_in_flight: 0 };
   let lines: string[] = [];
   let linesBytes = 0;
-  let chunkBytes = 0;
   let mostHeldBytes = 0;
   let closed = false;
-  let reading: Iterator<Frame> | null = null;
   let stalled: { cancel(): void } | null = null;
-  let turnScheduled = false;
 
   const unsentBytes = () => linesBytes + output.writableLength;
-  const heldBytes = () => (closed ? 0 : framer.heldBytes() + chunkBytes + unsentBytes() + outgoing.queuedBytes());
+  const heldBytes = () => (closed ? 0 : framer.heldBytes() + unsentBytes() + outgoing.queuedBytes());
   const noteHeld = () => {
     mostHeldBytes = Math.max(mostHeldBytes, heldBytes());
   };
@@ -87,6 +91,7 @@ export function createPeer(options: PeerOptions) {
   function sendAnswer(message: object): boolean {
     const line = encodeLine(message);
     if (line === null) return false;
+    meter.spend(line.length * costs.byte);
     if (!bounded || line.length <= wireLimits.smallBytes || unsentBytes() + outgoing.queuedBytes() + line.length <= wireLimits.heldBytes)
       return sendLine(line);
     return send({ jsonrpc: '2.0', id: (message as { id?: unknown }).id, error: toRpcError(unreadAnswers()) });
@@ -104,7 +109,7 @@ export function createPeer(options: PeerOptions) {
       output.once('drain', () => {
         stalled?.cancel();
         stalled = null;
-        proceed();
+        reading.proceed();
       });
     }
   }
@@ -133,7 +138,8 @@ export function createPeer(options: PeerOptions) {
     options.onViolation(rule, detail);
   }
 
-  function receive(frame: Frame): void {
+  function receive(frame: WholeFrame): void {
+    if (closed) return;
     if (frame.kind === 'stray') return options.onStray(frame.text);
     if (frame.kind === 'violation') return violate(frame.rule, frame.detail);
     counters.received++;
@@ -142,6 +148,7 @@ export function createPeer(options: PeerOptions) {
       case 'violation':
         return violate(message.rule, message.detail);
       case 'request':
+        meter.spend(costs.request);
         if (!incoming.accept(message.id, message.method, message.params)) violate('duplicate-id', 'an id is in flight twice');
         return;
       case 'response':
@@ -160,58 +167,24 @@ export function createPeer(options: PeerOptions) {
     else violate('request-without-id', 'a request must have an id');
   }
 
-  /** Works off the frames at hand until none is left, this turn's share is used up, or the other end must first read what it was sent. */
-  function proceed(): void {
-    if (!reading || turnScheduled) return;
-    let share = options.messagesPerTurn ?? messagesPerTurnDefault;
-    while (!closed && stalled === null) {
-      if (share-- === 0) {
-        turnScheduled = true;
-        setImmediate(() => {
-          turnScheduled = false;
-          proceed();
-        });
-        return;
-      }
-      const next = reading.next();
-      if (next.done) {
-        reading = null;
-        chunkBytes = 0;
-        input.resume();
-        return;
-      }
-      receive(next.value);
-    }
-  }
-
-  input.on('data', (chunk: Buffer) => {
-    if (closed) return;
-    input.pause();
-    reading = framer.push(chunk);
-    chunkBytes = chunk.length;
-    noteHeld();
-    proceed();
+  const reading = createReading({
+    ...{ input, framer, meter, timers, receive },
+    onChunk: noteHeld,
+    isHeld: () => stalled !== null,
+    onEnd: () => options.onEnd?.(),
   });
-  input.on('end', () => {
-    const last = closed ? null : framer.end();
-    if (last) receive(last);
-    options.onEnd?.();
-  });
-  const ignore = () => {}; // a broken pipe shows as the child's exit, which says more
-  input.on('error', ignore);
-  output.on('error', ignore);
+  output.on('error', () => {}); // a broken pipe shows as the child's exit, which says more
 
   function close(reason: HostError): void {
     if (closed) return;
     flush();
     closed = true;
     lines = [];
-    reading = null;
     stalled?.cancel();
     stalled = null;
     outgoing.close(reason);
     incoming.close(reason);
-    input.resume(); // what still comes is thrown away, so that the other end is not blocked in a write while it is stopped
+    reading.discard();
   }
 
   return {
@@ -223,6 +196,8 @@ export function createPeer(options: PeerOptions) {
     /** Of the line that is coming in, and of all that waits to go out; the most there was at once. */
     heldBytes,
     mostHeldBytes: () => mostHeldBytes,
+    /** How long, all in all, the other end was not read because its share was used up. */
+    withheldMs: reading.withheldMs,
     counters: (): PeerCounters => ({ ...counters }),
   };
 }

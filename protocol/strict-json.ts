@@ -1,3 +1,5 @@
+import { isAscii, isUtf8 } from 'node:buffer';
+import { createShapeScanner, type JsonShape } from './json-shape.ts';
 import { wireLimits } from './version.ts';
 
 export type JsonRule =
@@ -10,18 +12,27 @@ export type JsonRule =
   | 'forbidden-key'
   | 'lone-surrogate'
   | 'number-out-of-range';
-export type Parsed = { ok: true; value: unknown } | { ok: false; rule: JsonRule; detail: string };
+export type Refused = { ok: false; rule: JsonRule; detail: string };
+export type Parsed = { ok: true; value: unknown } | Refused;
 
-const refuse = (rule: JsonRule, detail: string): Parsed => ({ ok: false, rule, detail });
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const details: Readonly<Record<JsonRule, string>> = {
+  'invalid-utf8': 'the bytes are not valid UTF-8',
+  'byte-order-mark': 'the text starts with a byte order mark',
+  'nul-byte': 'the text has a NUL byte',
+  'too-deep': 'nesting is too deep',
+  'invalid-json': 'the text is not JSON',
+  'duplicate-key': 'an object has the same key twice',
+  'forbidden-key': 'the key __proto__ is not allowed',
+  'lone-surrogate': 'a string or key has an unpaired surrogate',
+  'number-out-of-range': 'a number is too large',
+};
+export const refuse = (rule: JsonRule, detail: string = details[rule]): Refused => ({ ok: false, rule, detail });
 
-/** Decodes UTF-8; null when it is not. Latin bytes that Node would replace by U+FFFD must not slip through. */
+/** Decodes UTF-8; null when it is not. What Node would replace by U+FFFD must not slip through. */
 export function decodeUtf8(bytes: Uint8Array): string | null {
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    return null;
-  }
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (isAscii(buffer)) return buffer.toString('latin1');
+  return isUtf8(buffer) ? buffer.toString('utf8') : null;
 }
 
 /**
@@ -30,13 +41,53 @@ export function decodeUtf8(bytes: Uint8Array): string | null {
  */
 export function parseStrict(bytes: Uint8Array, depth: number = wireLimits.depth): Parsed {
   const text = decodeUtf8(bytes);
-  if (text === null) return refuse('invalid-utf8', 'the bytes are not valid UTF-8');
-  return parseStrictText(text, depth);
+  if (text === null) return refuse('invalid-utf8');
+  const scanner = createShapeScanner(depth);
+  scanner.scan(bytes, 0, bytes.length);
+  return parseOfShape(text, scanner.take(), depth);
+}
+
+/** Parses a text whose bytes were valid UTF-8 and of this shape. */
+export function parseOfShape(text: string, shape: JsonShape, depth: number): Parsed {
+  const value = shape.depth > depth ? undefined : parseSound(text, shape);
+  return value === undefined ? parseStrictText(text, depth) : { ok: true, value }; // which rule it breaks is found out at leisure
+}
+
+/** The value of a text that breaks no rule, else undefined. */
+function parseSound(text: string, shape: JsonShape): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  // JSON.parse keeps the last of equal keys: then the value has fewer keys than the text has colons.
+  const keys = shape.backslashes ? countEscapedKeys(value) : countKeys(value);
+  return keys === shape.colons ? value : undefined;
+}
+
+/** The keys of a value and all in it; NaN when one of them or a number is not allowed. Unescaped text cannot hold an unpaired surrogate. */
+function countKeys(value: unknown): number {
+  if (typeof value === 'number') return Number.isFinite(value) ? 0 : Number.NaN;
+  if (typeof value !== 'object' || value === null) return 0;
+  let keys = 0;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) keys += countKeys(value[i]);
+    return keys;
+  }
+  for (const key in value) keys += key === '__proto__' ? Number.NaN : 1 + countKeys((value as Record<string, unknown>)[key]);
+  return keys;
+}
+
+function countEscapedKeys(value: unknown): number {
+  const walk = { keys: 0, fault: null as Parsed | null, surrogates: true };
+  visit(value, walk);
+  return walk.fault ? Number.NaN : walk.keys;
 }
 
 export function parseStrictText(text: string, depth: number = wireLimits.depth): Parsed {
-  if (text.charCodeAt(0) === 0xfeff) return refuse('byte-order-mark', 'the text starts with a byte order mark');
-  if (text.includes('\0')) return refuse('nul-byte', 'the text has a NUL byte');
+  if (text.charCodeAt(0) === 0xfeff) return refuse('byte-order-mark');
+  if (text.includes('\0')) return refuse('nul-byte');
   const shape = scan(text, depth);
   if (shape.depth > depth) return refuse('too-deep', `nesting is over ${depth}`);
   let value: unknown;
@@ -50,7 +101,7 @@ export function parseStrictText(text: string, depth: number = wireLimits.depth):
   visit(value, walk);
   if (walk.fault) return walk.fault;
   // JSON.parse keeps the last of equal keys: then the value has fewer keys than the text has colons.
-  if (walk.keys !== shape.colons) return refuse('duplicate-key', 'an object has the same key twice');
+  if (walk.keys !== shape.colons) return refuse('duplicate-key');
   return { ok: true, value };
 }
 
@@ -97,11 +148,11 @@ type Walk = { keys: number; fault: Parsed | null; surrogates: boolean };
 
 function visit(value: unknown, walk: Walk): void {
   if (typeof value === 'number') {
-    if (!Number.isFinite(value)) walk.fault = refuse('number-out-of-range', 'a number is too large');
+    if (!Number.isFinite(value)) walk.fault = refuse('number-out-of-range');
     return;
   }
   if (typeof value === 'string') {
-    if (walk.surrogates && !value.isWellFormed()) walk.fault = refuse('lone-surrogate', 'a string has an unpaired surrogate');
+    if (walk.surrogates && !value.isWellFormed()) walk.fault = refuse('lone-surrogate');
     return;
   }
   if (typeof value !== 'object' || value === null) return;
@@ -111,8 +162,8 @@ function visit(value: unknown, walk: Walk): void {
   }
   for (const key in value) {
     walk.keys++;
-    if (key === '__proto__') walk.fault = refuse('forbidden-key', 'the key __proto__ is not allowed');
-    if (walk.surrogates && !key.isWellFormed()) walk.fault = refuse('lone-surrogate', 'a key has an unpaired surrogate');
+    if (key === '__proto__') walk.fault = refuse('forbidden-key');
+    if (walk.surrogates && !key.isWellFormed()) walk.fault = refuse('lone-surrogate');
     visit((value as Record<string, unknown>)[key], walk);
   }
 }

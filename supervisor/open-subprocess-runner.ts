@@ -1,3 +1,4 @@
+import { shareFor } from '../protocol/work.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import type { Log } from './log.ts';
@@ -28,7 +29,7 @@ async function openCgroup(startedBySystemd: boolean): Promise<CgroupOffer> {
 
 /** Finds the tools, tries the sandbox on a payload that attacks it, and gives out the runner; the probe's findings go to the log. */
 export async function openSubprocessRunner(
-  config: Pick<Config, 'sandbox'>,
+  config: Pick<Config, 'sandbox'> & { policy?: Pick<Config['policy'], 'rates'> },
   log: Log,
   options: { clock: Clock; startedBySystemd: boolean },
 ): Promise<Runner> {
@@ -65,6 +66,7 @@ export async function openSubprocessRunner(
     runnerBundle,
     uids,
     callTimeoutMs,
+    ...(config.policy ? { share: shareFor(config.policy.rates) } : {}),
     clock,
     async chooseLevel(engine, hostRisk) {
       let choice = choose(engine, hostRisk);

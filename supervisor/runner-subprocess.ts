@@ -2,7 +2,9 @@ import type { Readable } from 'node:stream';
 import { childMethods } from '../protocol/child-methods.ts';
 import { asHostError, HostError } from '../protocol/errors.ts';
 import { createPeer } from '../protocol/peer.ts';
+import { readWithin } from '../protocol/reading.ts';
 import { acceptedVersions, protocolVersion, wireLimits } from '../protocol/version.ts';
+import { childShare, createWorkMeter, type WorkShare } from '../protocol/work.ts';
 import type { Clock, Timer } from './clock.ts';
 import { createOutputLines } from './output-lines.ts';
 import type { SandboxView } from './plugin-view.ts';
@@ -16,6 +18,7 @@ import type { Level } from './sandbox/levels.ts';
 import { spawnPlan } from './sandbox/spawn-plan.ts';
 import type { Tools } from './sandbox/tools.ts';
 import type { UidPool } from './sandbox/uids.ts';
+import { createPing } from './sign-of-life.ts';
 
 export type SubprocessDeps = {
   tools: Tools;
@@ -28,6 +31,7 @@ export type SubprocessDeps = {
   uids: UidPool | null; // as root: each child has an unprivileged uid of its own
   createLeaf: CreateLeaf | null; // where cgroup v2 is delegated: one for each child
   callTimeoutMs: number;
+  share?: WorkShare; // of this event loop, for each child
   clock: Clock;
 };
 
@@ -110,7 +114,8 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
       events.output('stderr', text);
     },
   });
-  child.stderr.on('data', stderr.push);
+  const meter = createWorkMeter(deps.clock, deps.share ?? childShare); // one for all that a child can make us read
+  readWithin({ input: child.stderr, meter, timers: deps.clock, onData: stderr.push });
   const direct = { input: child.stdout, output: child.stdin, kill: contained.kill };
   const { input, output: toChild } = events.interpose?.(direct) ?? direct;
   const outputEnded = Promise.all([input, child.stderr].map(waitForEnd));
@@ -120,6 +125,7 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
     input,
     output: toChild,
     timers: deps.clock,
+    meter,
     handle: dispatch,
     stalledAfterMs: writeStalledMs,
     onViolation(rule, detail) {
@@ -179,7 +185,7 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
     limitsNotEnforced: plan.limitsNotEnforced,
     invoke: (service, method, payload, { timeoutMs, ...rest }) =>
       peer.request('invoke', { service, method, payload, timeout_ms: timeoutMs }, { timeoutMs, ...rest }),
-    ping: () => peer.request('ping', {}, { timeoutMs: childMethods.ping.timeoutMs, vital: true }),
+    ping: createPing(peer, deps.clock),
     shutdown: () => peer.request('shutdown', {}, { timeoutMs: childMethods.shutdown.timeoutMs, vital: true }),
     terminate: contained.terminate,
     kill: contained.kill,
@@ -188,6 +194,7 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
       stray_lines: strays,
       held_bytes: peer.heldBytes(),
       held_bytes_most: peer.mostHeldBytes(),
+      withheld_ms: Math.round(peer.withheldMs()),
       stderr_dropped_bytes: stderr.droppedBytes(),
     }),
   };

@@ -27,10 +27,6 @@ const abuses: Record<string, { rule: string; steps: string }> = {
   },
   'test.unasked': { rule: 'unknown-answer', steps: `say({ id: 777, result: 1 });` },
   'test.without-id': { rule: 'request-without-id', steps: `say({ method: 'kv.put', params: { key: 'a', value: 'b' } });` },
-  'test.flood': {
-    rule: 'in-flight-exceeded',
-    steps: `say(...Array.from({ length: 200 }, (_, id) => ({ id: 100 + id, method: 'kv.get', params: { key: 'a' } })));`,
-  },
   'test.strays': { rule: 'stray-output', steps: `write(1, 'just saying\\n'.repeat(100));` },
   'test.bad-answer': { rule: 'initialize-answer', steps: `say({ id: 1, result: { protocol: 99 } });` },
 };

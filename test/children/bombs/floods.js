@@ -4,7 +4,7 @@ import { writeSync } from 'node:fs';
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 function flood(fd, line) {
-  const chunk = Buffer.from(line.repeat(Math.ceil(65536 / line.length)));
+  const chunk = Buffer.from(line.repeat(Math.ceil(65536 / line.length))); // whole lines
   for (;;) {
     for (let at = 0; at < chunk.length; ) {
       try {
@@ -23,6 +23,9 @@ export default {
       echo: (payload) => payload,
       log: () => flood(2, `${'x'.repeat(99)}\n`),
       messages: () => flood(1, '{"jsonrpc":"2.0","method":"$/noise","params":{"text":"nothing to see here"}}\n'),
+      dense: () => flood(1, `{"jsonrpc":"2.0","method":"$/noise","params":[${Array(349_000).fill('{}')}]}\n`),
+      denseRequests: () => flood(1, `{"jsonrpc":"2.0","id":7,"method":"kv.get","params":[${Array(349_000).fill('{}')}]}\n`),
+      blank: () => flood(1, '\n'),
       garbage: () => flood(1, '{"this is not": JSON}\n'),
       spin: () => {
         for (;;);
