@@ -19,6 +19,7 @@ export type AbuseResult = {
   neighbourCalls: number;
   neighbourFailures: number;
   decisions: number;
+  whole: boolean; // all of it was poured, the child was not ended for it
   grownBytes: number; // heap and external after a forced collection
 };
 type Abuse = {
@@ -124,6 +125,7 @@ export async function* runAbuses(bytes: number, names: readonly string[] = Objec
       counters,
       loggedBytes: real.outputs.reduce((sum, { text }) => sum + text.length, 0),
       decisions: real.decisions().length,
+      whole: whileAlive === true,
     };
     await closing.pop()?.();
     return result;

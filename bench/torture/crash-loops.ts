@@ -224,9 +224,11 @@ async function report(kind: string, crashes: number): Promise<void> {
   const startMs = performance.now();
   const tally = await loop(crashes);
   console.log(JSON.stringify({ ...tally, tookMs: Math.round(performance.now() - startMs) }));
-  const held = 'pendingTimers' in tally ? tally.pendingTimers > 0 : JSON.stringify(tally.after) !== JSON.stringify(tally.before);
-  if (held) process.exitCode = 1;
+  if (!holdsNothing(tally)) process.exitCode = 1;
 }
+
+export const holdsNothing = (tally: FakeTally | RealTally): boolean =>
+  'pendingTimers' in tally ? tally.pendingTimers === 0 : JSON.stringify(tally.after) === JSON.stringify(tally.before);
 
 if (process.argv[1] === import.meta.filename) {
   const [kind, crashes] = process.argv.slice(2);

@@ -173,7 +173,12 @@ function openRuntime(runner: Runner, options: RealOptions) {
       if (!last) throw new Error('nothing was started');
       return last.run;
     },
-    pid: (): number => Number(started.at(-1)?.run.pid),
+    /** Of a child that runs: to signal 0 would hit the whole group of the test. */
+    pid(): number {
+      const pid = started.at(-1)?.run.pid ?? 0;
+      if (pid <= 1) throw new Error('no child runs');
+      return pid;
+    },
     invoke: (method: string, payload: unknown = null, timeoutMs = 60_000) => runtime.invoke('tool', method, payload, { timeoutMs }),
     /** Resolves when a state is entered that was not before `mark`. */
     reached: (state: State, mark = entered.length) => until(() => entered.slice(mark).includes(state)),
