@@ -8,8 +8,8 @@ export type Held = { descriptors: number; processes: number; zombies: number; ui
 export function countLeases(change: (by: number) => void): UidPool {
   const pool = createUidPool();
   return {
-    take() {
-      const lease = pool.take();
+    async take() {
+      const lease = await pool.take();
       change(1);
       let released = false;
       return {

@@ -50,7 +50,7 @@ export const createSubprocessRunner = (deps: SubprocessDeps): Runner => ({
         hint: 'only node and native plugins run here',
       });
     const { level, disableUserns } = await deps.chooseLevel(engine, launch.hostRisk);
-    const lease = deps.uids?.take() ?? null;
+    const lease = (await deps.uids?.take()) ?? null;
     let leaf: CgroupLeaf | null = null;
     try {
       if (level === 'isolated+cgroup')

@@ -53,8 +53,7 @@ export function createContainedChild(child: SpawnedChild, uid: number | null) {
   /** The group, and as root all that runs under the child's own uid: a member that left the group is still found. Never later than at the exit. */
   function sweep(): void {
     killGroup();
-    // In a cage the namespace has ended all of it; whoever else has the uid is another service's, which took it in the same moment.
-    if (uid === null || child.status !== null) return;
+    if (uid === null) return;
     for (const straggler of processesByUid().get(uid) ?? []) signal(identifyProcess(straggler) ?? null, 'SIGKILL');
   }
 

@@ -1,19 +1,15 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { chmod, copyFile, lstat, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HostError } from '../../protocol/errors.ts';
-
-const defaultRoot = '/run/lattice-runtime';
+import { makeOwnFolder, requireOwnFolder, runtimeFolder } from './root-folder.ts';
 
 /**
  * Copies Node once to where every uid can reach it, and returns the copy's path. Root only: the folders are root's and writable by nobody
  * else, so a copy that is there under the right name is the right one.
  */
-export async function placeNode(nodePath: string, root = defaultRoot): Promise<string> {
-  await mkdir(root, { mode: 0o755 }).catch(() => {}); // what matters is what is there now
-  await requireOwnFolder(root);
-  await chmod(root, 0o755); // whatever the umask of the service took away
+export async function placeNode(nodePath: string, root = runtimeFolder): Promise<string> {
+  await makeOwnFolder(root, 0o755);
   const source = await stat(nodePath, { bigint: true });
   // Naming by what identifies the file saves hashing 150 MB at each start; a Node that was replaced has another time.
   const key = createHash('sha256')
@@ -36,14 +32,6 @@ export async function placeNode(nodePath: string, root = defaultRoot): Promise<s
     if (!(await isWholeCopy(folder, placed, source.size))) throw error;
   }
   return placed;
-}
-
-async function requireOwnFolder(folder: string): Promise<void> {
-  const found = await lstat(folder);
-  if (found.isDirectory() && found.uid === process.getuid?.() && (found.mode & 0o022) === 0) return;
-  throw new HostError('sandbox-unavailable', 'the folder for the copy of Node is not safely root’s own', {
-    hint: 'remove /run/lattice-runtime and start the service again',
-  });
 }
 
 async function isWholeCopy(folder: string, placed: string, size: bigint): Promise<boolean> {

@@ -13,7 +13,7 @@ import { openProbeTarget } from './probe-target.ts';
 import { type CanaryAttempt, isRun, runCanary } from './run-canary.ts';
 import { spawnPlan } from './spawn-plan.ts';
 import type { Tools } from './tools.ts';
-import type { UidPool } from './uids.ts';
+import type { UidLease, UidPool } from './uids.ts';
 
 const deadlineMs = 10_000;
 
@@ -64,9 +64,9 @@ type Attempted = { level: Level; permission: boolean; disableUserns: boolean };
 
 async function tryLevel(deps: ProbeDeps, facts: CanaryFacts, { level, permission, disableUserns }: Attempted): Promise<CanaryAttempt> {
   const { tools, uids } = deps;
-  let lease: ReturnType<UidPool['take']> | null = null;
+  let lease: UidLease | null = null;
   try {
-    lease = uids?.take() ?? null;
+    lease = (await uids?.take()) ?? null;
     const program = level === 'isolated' ? '/rt/prlimit' : (tools.prlimit ?? '');
     const plan = planLaunch({
       level,

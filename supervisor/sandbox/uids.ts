@@ -1,36 +1,80 @@
 import { lstatSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { HostError } from '../../protocol/errors.ts';
+import { type FileLock, lockFile } from '../file-lock.ts';
+import { createKeyedQueue } from '../keyed-queue.ts';
+import { makeOwnFolder, runtimeFolder } from './root-folder.ts';
 
 /** A range that systemd's table of user ids leaves to nobody: below its dynamic users, above the ids of people and homes. */
 export const childUids = { first: 60_578, last: 61_183 } as const;
 
 export type UidLease = { uid: number; release(): void };
-export type UidPool = { take(): UidLease };
+export type UidPool = { take(): Promise<UidLease> };
+export type UidPoolOptions = {
+  /** Where the services of a machine claim them; only root may reach into it. */
+  folder?: string;
+  owners?: () => Map<number, number[]>;
+  start?: number;
+};
 
-const count = childUids.last - childUids.first + 1;
+const blockSize = 6; // uids that a service claims at once: enough for most, and a hundred services find some
+const blockCount = Math.floor((childUids.last - childUids.first + 1) / blockSize);
 
 /**
- * As root each running child has a uid, and a group, of its own: children cannot signal or trace each other, and NPROC counts one alone.
- * The search begins at a place of this service's own, so that two services on a host do not meet at the same uid in the same moment.
+ * As root each running child has a uid, and a group, of its own: children cannot signal or trace each other, NPROC counts one alone, and
+ * what runs under it is known to be the child's. So no two services of a machine may give out the same one: each claims blocks of them, by
+ * locks that the kernel frees with the service, and keeps a block until it ends.
  */
-export function createUidPool(owners: () => Map<number, number[]> = processesByUid, start = process.pid): UidPool {
+export function createUidPool({ folder, owners = processesByUid, start = process.pid }: UidPoolOptions = {}): UidPool {
   const taken = new Map<number, UidLease>();
-  return {
-    take() {
-      // A uid that still runs something (a straggler, another service on this host) is passed over.
-      const busy = owners();
-      for (let step = 0; step < count; step++) {
-        const uid = childUids.first + ((start + step) % count);
-        if (taken.has(uid) || busy.has(uid)) continue;
-        const lease = { uid, release: () => void (taken.get(uid) === lease && taken.delete(uid)) };
-        taken.set(uid, lease);
-        return lease;
-      }
-      throw new HostError('unavailable', `all ${count} user ids for children are in use`, {
-        hint: `stop plugins, or end what else runs under uids ${childUids.first} to ${childUids.last}`,
-      });
-    },
-  };
+  const claims = new Map<number, FileLock>(); // by the first uid of a block; a lock that nobody refers to would be collected, and free
+  const queue = createKeyedQueue(); // two that look at once would take the same
+
+  function lend(uid: number): UidLease {
+    const lease: UidLease = { uid, release: () => void (taken.get(uid) === lease && taken.delete(uid)) };
+    taken.set(uid, lease);
+    return lease;
+  }
+
+  /** A uid that still runs something, a straggler of a service that ended, is passed over. */
+  function findFree(): number | undefined {
+    const busy = owners();
+    const ours = [...claims.keys()].flatMap((first) => Array.from({ length: blockSize }, (_, step) => first + step));
+    return ours.find((uid) => !taken.has(uid) && !busy.has(uid));
+  }
+
+  /** Begins at a place of this service's own, so that services that start together seldom ask for the same. */
+  async function claimBlock(): Promise<boolean> {
+    const where = folder ?? (await makeClaimFolder());
+    for (let step = 0; step < blockCount; step++) {
+      const first = childUids.first + ((start + step) % blockCount) * blockSize;
+      const lock = claims.has(first) ? null : await lockFile(join(where, `${first}.lock`));
+      if (lock === null) continue;
+      claims.set(first, lock);
+      return true;
+    }
+    return false;
+  }
+
+  async function take(): Promise<UidLease> {
+    for (;;) {
+      const uid = findFree();
+      if (uid !== undefined) return lend(uid);
+      if (!(await claimBlock()))
+        throw new HostError('unavailable', 'all user ids for children are in use or claimed by other services', {
+          hint: `stop plugins or services, or end what else runs under uids ${childUids.first} to ${childUids.last}`,
+        });
+    }
+  }
+
+  return { take: () => queue.run('take', take) };
+}
+
+async function makeClaimFolder(): Promise<string> {
+  await makeOwnFolder(runtimeFolder, 0o755);
+  const folder = join(runtimeFolder, 'uids');
+  await makeOwnFolder(folder, 0o700);
+  return folder;
 }
 
 /** Which processes of the children's range run, by uid. */

@@ -39,7 +39,7 @@ const inputEnded = new Promise<void>((resolve) => process.stdin.once('end', reso
 async function launch(order: LauncherOrder): Promise<void> {
   const tools = await findTools(describeOwnNode());
   const self = process.getuid?.() ?? -1;
-  const uid = uids?.take().uid ?? null;
+  const uid = (await uids?.take())?.uid ?? null;
   const artifact = Buffer.from(order.artifact ?? 'export default 42;');
   const plan = planLaunch({
     level: order.level,

@@ -16,8 +16,8 @@ const uids = createUidPool();
 const skip = whyNot(isRoot ? 'root' : 'plain user', 'bwrap', 'prlimit', 'setpriv');
 const skipBare = whyNot(isRoot ? 'root' : 'plain user', 'prlimit', 'setpriv');
 
-function start(level: Level, script: string, change: Partial<LaunchRequest> = {}): SpawnedChild {
-  const lease = isRoot ? uids.take() : null;
+async function start(level: Level, script: string, change: Partial<LaunchRequest> = {}): Promise<SpawnedChild> {
+  const lease = isRoot ? await uids.take() : null;
   const launcher = { uid: process.getuid?.() ?? -1, pid: process.pid, openDescriptors: [] };
   const program = { engine: 'node', runner: Buffer.from(script), artifact: Buffer.alloc(0) } as const;
   const child = spawnPlan(planLaunch({ level, program, tools, resources: defaultResources, uid: lease?.uid ?? null, launcher, ...change }));
@@ -40,14 +40,14 @@ async function collect(child: SpawnedChild) {
 }
 
 t.test('given a caged program that ends, when its reports are read, then they hold its exit code', { skip }, async (t) => {
-  t.match(await collect(start('isolated', 'process.exit(7)')), { code: 7, status: { exitCode: 7, childPid: Number } });
+  t.match(await collect(await start('isolated', 'process.exit(7)')), { code: 7, status: { exitCode: 7, childPid: Number } });
 });
 
 t.test(
   'given a caged program that is ended by a signal, when its reports are read, then they say 128 and the number',
   { skip },
   async (t) => {
-    t.match(await collect(start('isolated', 'process.kill(process.pid, "SIGKILL")')), { status: { exitCode: 137 } });
+    t.match(await collect(await start('isolated', 'process.kill(process.pid, "SIGKILL")')), { status: { exitCode: 137 } });
   },
 );
 
@@ -57,7 +57,7 @@ t.test(
   async (t) => {
     const gone = { source: '/nonexistent/libgone.so', path: '/lib/libgone.so' };
     const broken = { ...tools, node: { ...tools.node, libraries: [...tools.node.libraries, gone] } };
-    const result = await collect(start('isolated', 'console.log("ran")', { tools: broken }));
+    const result = await collect(await start('isolated', 'console.log("ran")', { tools: broken }));
     t.equal(result.status?.exitCode, null);
     t.match(result.errors, /^bwrap: /);
     t.equal(result.text, '');
@@ -68,7 +68,10 @@ t.test(
   'given a program that ignores SIGTERM, when the real process is killed, then the monitor reports it and ends',
   { skip },
   async (t) => {
-    const child = start('isolated', 'process.on("SIGTERM", () => console.log("no")); console.log("up"); setInterval(() => {}, 1000);');
+    const child = await start(
+      'isolated',
+      'process.on("SIGTERM", () => console.log("no")); console.log("up"); setInterval(() => {}, 1000);',
+    );
     await once(child.stdout, 'data');
     const target = findPluginProcess(child.status?.childPid ?? 0);
     t.ok(target);
@@ -88,8 +91,8 @@ t.test(
   { skip },
   async (t) => {
     const launcher = { uid: process.getuid?.() ?? -1, pid: process.pid + 1, openDescriptors: [] };
-    const caged = await collect(start('isolated', 'console.log("ran")', { launcher }));
-    const bare = await collect(start('restricted', 'console.log("ran")', { launcher }));
+    const caged = await collect(await start('isolated', 'console.log("ran")', { launcher }));
+    const bare = await collect(await start('restricted', 'console.log("ran")', { launcher }));
     t.match(caged, { code: 1, text: '', status: { childPid: null, exitCode: null } });
     t.match(bare, { code: bootExitCodes.orphaned, text: '', status: null });
   },
@@ -105,7 +108,7 @@ t.test(
       runner: Buffer.from("import text from 'lattice:artifact'; console.log(text.length);"),
       artifact,
     } as const;
-    t.match(await collect(start('restricted', '', { program })), { code: 0, text: `${8 << 20}\n` });
+    t.match(await collect(await start('restricted', '', { program })), { code: 0, text: `${8 << 20}\n` });
   },
 );
 
@@ -115,7 +118,7 @@ t.test(
   async (t) => {
     const artifact = Buffer.alloc(16 << 20, 'x');
     const program = { engine: 'node', runner: Buffer.alloc(0), artifact } as const;
-    const child = start('restricted', '', { program });
+    const child = await start('restricted', '', { program });
     child.result.kill('SIGKILL');
     t.match(await collect(child), { signal: 'SIGKILL' });
   },
@@ -127,7 +130,7 @@ t.test(
   async (t) => {
     const script = `import { appendFileSync } from 'node:fs'; let mebibytes = 0; const add = (file) => { for (;;) { appendFileSync(file, Buffer.alloc(1 << 20)); mebibytes++; } };
     for (const file of ['/tmp/a', '/tmp/b']) try { add(file); } catch (error) { console.log(mebibytes, error.code); }`;
-    const { text } = await collect(start('isolated', script, { resources: { ...defaultResources, tmp_mib: 3 } }));
+    const { text } = await collect(await start('isolated', script, { resources: { ...defaultResources, tmp_mib: 3 } }));
     t.match(text, /^3 (EFBIG|ENOSPC)\n3 ENOSPC\n$/);
   },
 );
