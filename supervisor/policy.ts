@@ -7,6 +7,8 @@ import type { Rate } from './rate-limiter.ts';
 
 const rate = z.strictObject({ per_second: z.number().positive().max(1e6), burst: z.int().min(1).max(1_000_000) });
 
+export const marketDefaults = { maxAgeDays: 90 } as const;
+
 const schema = z.strictObject({
   ceilings: z
     .strictObject({
@@ -35,6 +37,7 @@ const schema = z.strictObject({
       runs: z.int().min(1).max(100).default(10),
     })
     .prefault({}),
+  market: z.strictObject({ max_age_days: z.int().min(1).max(3650).default(marketDefaults.maxAgeDays) }).prefault({}),
 });
 
 export type Policy = Readonly<{
@@ -42,6 +45,7 @@ export type Policy = Readonly<{
   kv: { keys: number; bytes: number }; // per plugin
   rates: Readonly<Record<RateClass, Rate>>;
   logs: { runBytes: number; runs: number }; // per plugin
+  market: { maxAgeDays: number }; // of an index that does not say itself until when it is good
 }>;
 
 /** Reads the operator's policy file (`LATTICE_POLICY`); without one, the defaults. Throws an Error that names the JSON pointer. */
@@ -50,7 +54,13 @@ export function readPolicy(file: string | null, defaults: Readonly<Record<RateCl
   if (!parsed.ok) throw new Error(parsed.detail);
   const checked = schema.safeParse(parsed.value);
   if (!checked.success) throw new Error(checked.error.issues.map((issue) => `/${issue.path.join('/')}: ${issue.message}`).join('; '));
-  const { ceilings, kv, rates, logs } = checked.data;
+  const { ceilings, kv, rates, logs, market } = checked.data;
   const given = Object.entries(rates).map(([name, row]) => [name, { perSecond: row?.per_second, burst: row?.burst }]);
-  return { ceilings, kv, rates: { ...defaults, ...Object.fromEntries(given) }, logs: { runBytes: logs.run_bytes, runs: logs.runs } };
+  return {
+    ceilings,
+    kv,
+    rates: { ...defaults, ...Object.fromEntries(given) },
+    logs: { runBytes: logs.run_bytes, runs: logs.runs },
+    market: { maxAgeDays: market.max_age_days },
+  };
 }

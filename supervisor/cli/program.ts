@@ -8,6 +8,7 @@ import { exitCodeOf } from './exit-codes.ts';
 import { addFeedVerb } from './feed.ts';
 import { addKeygenVerb } from './keygen.ts';
 import { addKvVerbs } from './kv.ts';
+import { addMarketVerbs } from './market.ts';
 import { addPackVerb } from './pack.ts';
 import { addPluginVerbs } from './plugins.ts';
 import { addServeVerb } from './serve.ts';
@@ -59,7 +60,7 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
   addTokenVerbs(program, cli);
   addFeedVerb(program, cli);
   addDoctorVerb(program, cli);
-  for (const add of [addKeygenVerb, addPackVerb, addSignVerb, addCapsVerb]) add(program, cli);
+  for (const add of [addKeygenVerb, addPackVerb, addSignVerb, addCapsVerb, addMarketVerbs]) add(program, cli);
   return program;
 }
 

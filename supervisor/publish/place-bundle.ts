@@ -38,12 +38,12 @@ export function writeBundle(files: Files, home: string): void {
   }
 }
 
-/** Replaces the manifest of a bundle in one step. */
-export function replaceManifest(home: string, manifest: Buffer): void {
-  const beside = join(home, `.manifest.${process.pid}.new`);
+/** Replaces a file in one step: a reader sees the old bytes or the new ones. */
+export function replaceWhole(file: string, bytes: Buffer): void {
+  const beside = `${file}.${process.pid}.new`;
   try {
-    writeFileSync(beside, manifest, { flag: 'wx', flush: true });
-    renameSync(beside, join(home, 'manifest.json'));
+    writeFileSync(beside, bytes, { flag: 'wx', flush: true });
+    renameSync(beside, file);
   } finally {
     rmSync(beside, { force: true });
   }

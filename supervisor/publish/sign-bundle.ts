@@ -1,10 +1,11 @@
 import { hash, type KeyObject } from 'node:crypto';
+import { join } from 'node:path';
 import { HostError } from '../../protocol/errors.ts';
 import { parseManifest } from '../../protocol/manifest.ts';
 import { parseStrict } from '../../protocol/strict-json.ts';
 import { openBundle } from './open-bundle.ts';
 import { signManifest } from './pack-plugin.ts';
-import { replaceManifest } from './place-bundle.ts';
+import { replaceWhole } from './place-bundle.ts';
 
 type Signed = { id: string; version: string; publisher: string; manifest: Buffer };
 
@@ -19,7 +20,7 @@ export function signBundleFolder(folder: string, key: KeyObject): Signed {
   if (!parsed.ok) throw refuse(home, parsed.fault.code, parsed.fault.detail);
   if (parsed.manifest.digest_sha256 !== hash('sha256', artifact, 'hex'))
     throw refuse(home, 'digest-mismatch', 'the artifact is not the one that the manifest pins');
-  replaceManifest(home, manifest);
+  replaceWhole(join(home, 'manifest.json'), manifest);
   const { id, version, publisher } = parsed.manifest;
   return { id, version, publisher, manifest };
 }
