@@ -6,6 +6,7 @@ import { type Cli, createCli, type Io } from './cli.ts';
 import { addDoctorVerb } from './doctor.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { addFeedVerb } from './feed.ts';
+import { addInspectVerb } from './inspect.ts';
 import { addKeygenVerb } from './keygen.ts';
 import { addKvVerbs } from './kv.ts';
 import { addMarketVerbs } from './market.ts';
@@ -14,6 +15,7 @@ import { addPluginVerbs } from './plugins.ts';
 import { addServeVerb } from './serve.ts';
 import { addSignVerb } from './sign.ts';
 import { addTokenVerbs } from './token.ts';
+import { addVerifyVerb } from './verify.ts';
 import { visible } from './visible.ts';
 
 /** Runs one command line and answers its exit code. */
@@ -60,7 +62,8 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
   addTokenVerbs(program, cli);
   addFeedVerb(program, cli);
   addDoctorVerb(program, cli);
-  for (const add of [addKeygenVerb, addPackVerb, addSignVerb, addCapsVerb, addMarketVerbs]) add(program, cli);
+  for (const add of [addKeygenVerb, addPackVerb, addSignVerb, addVerifyVerb, addInspectVerb, addCapsVerb, addMarketVerbs])
+    add(program, cli);
   return program;
 }
 

@@ -10,7 +10,7 @@ const mostBytes = 1024 * 1024;
 export function readTrustFile(cli: Cli, named: string | undefined): TrustPolicy | null {
   const file = named ?? (cli.io.environment.LATTICE_PLUGIN_TRUST || undefined);
   if (file === undefined) return null;
-  return parseTrustPolicy(readFileOf(resolve(file), mostBytes));
+  return parseTrustPolicy(readFileOf(resolve(file), mostBytes), { allowUnsigned: cli.io.environment.LATTICE_ALLOW_UNSIGNED === '1' });
 }
 
 /** A file that the user named, within its cap. */

@@ -4,8 +4,8 @@ import t, { type Test } from 'tap';
 import { capabilityNames } from '../../../protocol/capabilities.ts';
 import { verifyManifest } from '../../../supervisor/manifest-verify.ts';
 import { parseTrustPolicy } from '../../../supervisor/trust-policy.ts';
+import { runVerb } from '../../support/run-cli.ts';
 import { testFolder } from '../../support/test-folder.ts';
-import { runLattice } from './run-lattice.ts';
 
 const source = {
   schema: 'lattice.plugin.manifest.v3',
@@ -26,11 +26,11 @@ t.test(
     const key = join(folder, 'acme.key');
     const out = join(folder, 'out');
 
-    const made = await runLattice(['keygen', key]);
+    const made = await runVerb(['keygen', key]);
     t.match(made, { exitCode: 0, stdout: /^[A-Za-z0-9+/]{43}=\n$/, stderr: /trusted_publishers/ });
     t.notMatch(made.stdout + made.stderr, /PRIVATE|MC4C/);
-    t.match(await runLattice(['pack', folder, '--out', out]), { exitCode: 0, stdout: /acme\.tool 1\.0\.0 .* not signed/ });
-    const signed = await runLattice(['sign', out, '--key', key, '--json']);
+    t.match(await runVerb(['pack', folder, '--out', out]), { exitCode: 0, stdout: /acme\.tool 1\.0\.0 .* not signed/ });
+    const signed = await runVerb(['sign', out, '--key', key, '--json']);
     t.match(JSON.parse(signed.stdout), { id: 'acme.tool', publisher: 'acme', public_key: made.stdout.trim() });
 
     t.same(readdirSync(out).sort(), ['artifact', 'manifest.json']);
@@ -46,12 +46,12 @@ t.test(
 t.test('given a key that others can read, when a bundle is signed, then exit 4 and the manifest stays as it was', async (t) => {
   const folder = writeSources(t);
   const key = join(folder, 'acme.key');
-  await runLattice(['keygen', '--out', key]);
-  await runLattice(['pack', folder]);
+  await runVerb(['keygen', '--out', key]);
+  await runVerb(['pack', folder]);
   chmodSync(key, 0o644);
   const before = readFileSync(join(folder, 'bundle/manifest.json'), 'utf8');
 
-  t.match(await runLattice(['sign', join(folder, 'bundle'), '--key', key]), { exitCode: 4, stderr: /chmod 600/ });
+  t.match(await runVerb(['sign', join(folder, 'bundle'), '--key', key]), { exitCode: 4, stderr: /chmod 600/ });
 
   t.equal(readFileSync(join(folder, 'bundle/manifest.json'), 'utf8'), before);
 });
@@ -59,23 +59,23 @@ t.test('given a key that others can read, when a bundle is signed, then exit 4 a
 t.test('given an artifact that was changed after it was packed, when it is signed, then exit 5 and nothing is signed', async (t) => {
   const folder = writeSources(t);
   const key = join(folder, 'acme.key');
-  await runLattice(['keygen', key]);
-  await runLattice(['pack', folder]);
+  await runVerb(['keygen', key]);
+  await runVerb(['pack', folder]);
   writeFileSync(join(folder, 'bundle/artifact'), 'export default 2;');
-  t.match(await runLattice(['sign', join(folder, 'bundle'), '--key', key]), { exitCode: 5, stderr: /digest-mismatch/ });
+  t.match(await runVerb(['sign', join(folder, 'bundle'), '--key', key]), { exitCode: 5, stderr: /digest-mismatch/ });
   t.notMatch(readFileSync(join(folder, 'bundle/manifest.json'), 'utf8'), /signature/);
 });
 
 t.test('given a folder that is no bundle, when something is packed into it, then exit 7 and it stays as it was', async (t) => {
   const folder = writeSources(t);
-  t.match(await runLattice(['pack', folder, '--out', folder]), { exitCode: 7, stderr: /is not a bundle/ });
+  t.match(await runVerb(['pack', folder, '--out', folder]), { exitCode: 7, stderr: /is not a bundle/ });
   t.same(readdirSync(folder).sort(), ['plugin.js', 'plugin.json']);
 });
 
 t.test(
   'given the verb caps, when it is asked for JSON, then each capability stands there with its risk, sentence and methods',
   async () => {
-    const { capabilities } = JSON.parse((await runLattice(['caps', '--json'])).stdout);
+    const { capabilities } = JSON.parse((await runVerb(['caps', '--json'])).stdout);
     t.same(capabilities.map((row: { capability: string }) => row.capability).sort(), [...capabilityNames].sort());
     t.match(
       capabilities.find((row: { capability: string }) => row.capability === 'kv:write'),

@@ -1,0 +1,53 @@
+import { hash } from 'node:crypto';
+import type { Command } from 'commander';
+import type { Verdict } from '../manifest-verify.ts';
+import type { TrustPolicy } from '../trust-policy.ts';
+import { type CheckRow, showChecks } from './checks.ts';
+import type { Cli } from './cli.ts';
+
+export function addVerifyVerb(program: Command, cli: Cli): void {
+  program
+    .command('verify <bundle>')
+    .description('check a bundle as the service would: each check, and the one that fails with its rule')
+    .option('--trust <file>', 'the trust policy to judge by; else LATTICE_PLUGIN_TRUST')
+    .action((bundle: string, { trust }: { trust?: string }) => verify(cli, bundle, trust));
+}
+
+const noPolicy: TrustPolicy = {
+  publishers: new Map(),
+  revokedKeys: new Set(),
+  revokedBundles: new Set(),
+  index: null,
+  allowUnsigned: false,
+  allowUnsignedHostRisk: false,
+  isExtended: true,
+};
+
+async function verify(cli: Cli, folder: string, trust: string | undefined): Promise<void> {
+  const { openBundle } = await import('../publish/open-bundle.ts');
+  const { verifyManifest } = await import('../manifest-verify.ts');
+  const { readTrustFile } = await import('./trust-file.ts');
+  const policy = readTrustFile(cli, trust);
+  const { home, manifest, artifact } = openBundle(folder);
+  const artifactSha256 = hash('sha256', artifact, 'hex');
+  const verdict = verifyManifest(manifest, artifactSha256, policy ?? noPolicy, cli.io.clock.wallMs());
+  const about = { bundle_sha256: hash('sha256', manifest, 'hex'), artifact_sha256: artifactSha256, ...describe(verdict) };
+  const hint = policy === null ? 'name the trust policy that is to judge it with --trust' : 'lattice inspect shows what the bundle says';
+  await showChecks(cli, home, about, await listChecks(verdict), hint);
+}
+
+const describe = (verdict: Verdict) => {
+  if (!verdict.ok) return { id: null, version: null, publisher: null };
+  const { id, version, publisher } = verdict.manifest;
+  return { id, version, publisher };
+};
+
+async function listChecks(verdict: Verdict): Promise<CheckRow[]> {
+  const { checks } = await import('../manifest-verify.ts');
+  const failed = verdict.ok ? null : verdict.failed;
+  return Object.entries(checks).map(([check, sentence]): CheckRow => {
+    if (verdict.passed.some((name) => name === check)) return { check, verdict: 'pass', rule: null, reason: sentence };
+    if (!verdict.ok && check === failed) return { check, verdict: 'fail', rule: verdict.fault.code, reason: verdict.fault.detail };
+    return { check, verdict: 'unknown', rule: null, reason: 'not reached' };
+  });
+}
