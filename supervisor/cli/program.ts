@@ -3,6 +3,7 @@ import { HostError } from '../../protocol/errors.ts';
 import { addAuditVerbs } from './audit.ts';
 import { addCapsVerb } from './caps.ts';
 import { type Cli, createCli, type Io } from './cli.ts';
+import { addDevVerbs } from './dev.ts';
 import { addDoctorVerb } from './doctor.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { addFeedVerb } from './feed.ts';
@@ -64,6 +65,8 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
   addDoctorVerb(program, cli);
   for (const add of [addKeygenVerb, addPackVerb, addSignVerb, addVerifyVerb, addInspectVerb, addCapsVerb, addMarketVerbs])
     add(program, cli);
+  for (const add of [addKeygenVerb, addPackVerb, addSignVerb, addCapsVerb]) add(program, cli);
+  addDevVerbs(program, cli);
   return program;
 }
 

@@ -1,4 +1,5 @@
 import type { ErrorCode, HostError } from '../../../protocol/errors.ts';
+import type { Fix } from './explain-denial.ts';
 
 export type Failure = { code: ErrorCode; message: string; details: Record<string, unknown> };
 export type Outcome = { ok: true; result: unknown } | { ok: false; error: Failure };
@@ -19,6 +20,8 @@ export type HarnessEvent = { at: number } & (
       by: AnsweredBy;
       ms: number;
       outcome: Outcome;
+      /** The lines of plugin.json that would change a refusal. */
+      fixes: readonly Fix[];
     }
   | { kind: 'paused'; id: number; method: string; params: unknown }
   | { kind: 'invoke'; id: number; method: string; payload: unknown }

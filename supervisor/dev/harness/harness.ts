@@ -33,6 +33,8 @@ export type HarnessOptions = {
   /** Tell of every message on the wire too. */
   messages?: boolean;
   onEvent?(event: HarnessEvent): void;
+  /** Each bundle that is started. */
+  onBundle?(bundle: LoadedBundle): void;
   /** Each line both ways, as it was, for a recorder that takes out secrets itself. */
   onLine?(direction: 'in' | 'out', line: string): void;
 };
@@ -44,11 +46,12 @@ export async function openHarness(options: HarnessOptions) {
   const real = createRealClock();
   const openedAt = real.monotonicMs();
   const source = openSource(options.folder);
-  const fixture = options.fixture ?? checkFixture({});
-  const config = { ...fixture.config, ...options.config };
-  const redact = createRedactor(listSecrets(config));
+  let fixture = options.fixture ?? checkFixture({});
+  const configOf = () => ({ ...fixture.config, ...options.config });
+  let redact = createRedactor(listSecrets(configOf()));
   const workshop = options.workshop ?? (await openWorkshop());
-  let lastId = 0;
+  let lastCall = 0;
+  let lastHostCall = 0;
   let live: LivePlugin | null = null;
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -74,12 +77,13 @@ export async function openHarness(options: HarnessOptions) {
       await live.close();
       live = null;
     }
-    live ??= await createLivePlugin({ ...options, fixture, config, clock: options.clock ?? real }, bundle, {
+    live ??= await createLivePlugin({ ...options, fixture, config: configOf(), clock: options.clock ?? real }, bundle, {
       workshop,
       redact,
       tell,
-      nextId: () => ++lastId,
+      nextId: () => ++lastHostCall,
     });
+    options.onBundle?.(bundle);
     const armed = await live.start(bundle);
     if (!armed.ok) throw notStarted(armed, live.lastWords());
   }
@@ -99,7 +103,7 @@ export async function openHarness(options: HarnessOptions) {
   async function call(service: string, method: string, payload: unknown = null, more: Partial<InvokeOptions> = {}): Promise<unknown> {
     const { manifest, runtime } = plugin();
     const row = findMethod(manifest(), { id: manifest().id, service, method, payload });
-    const [id, name, began] = [++lastId, `${service}.${method}`, real.monotonicMs()];
+    const [id, name, began] = [++lastCall, `${service}.${method}`, real.monotonicMs()];
     tell({ kind: 'invoke', id, method: name, payload: redact(payload) });
     const ms = () => real.monotonicMs() - began;
     const onProgress = (value: unknown) => {
@@ -122,8 +126,17 @@ export async function openHarness(options: HarnessOptions) {
     level: workshop.runner.sandbox()?.level ?? 'none',
     /** Builds and starts the plugin. Throws when it cannot be built or is not ready; the last good one goes on when a later build fails. */
     start: () => inTurn(arm),
-    /** The same with the sources as they are now. */
-    reload: () => inTurn(arm),
+    /** The same with the sources as they are now. A new fixture makes a new world: what the plugin stored is gone. */
+    reload: (next?: Fixture) =>
+      inTurn(async () => {
+        if (next) {
+          await live?.close();
+          live = null;
+          fixture = next;
+          redact = createRedactor(listSecrets(configOf()));
+        }
+        await arm();
+      }),
     call,
     /** Stops the plugin; nothing of it is left. */
     stop: () =>
@@ -136,6 +149,8 @@ export async function openHarness(options: HarnessOptions) {
     view: () => live?.runtime.view() ?? null,
     why: () => live?.runtime.why() ?? null,
     usage: () => live?.usage() ?? null,
+    /** What it may use. */
+    limits: () => live?.limits() ?? null,
     /** What it sent with notify.send. */
     notifications: (): readonly Captured[] => live?.world.notifications ?? [],
     /** What the buckets hold: the plugin's own is `plugin:<id>`. */
@@ -150,7 +165,8 @@ export async function openHarness(options: HarnessOptions) {
     isPaused: (): boolean => live?.gate.isClosed() ?? false,
     /** From now on; `times` of its occurrences. */
     inject: (fault: string | Fault): void => plugin().inject(typeof fault === 'string' ? parseFault(fault) : fault),
-    redact,
+    /** Takes out what looks like a secret, and the secrets of the settings. */
+    redact: (value: unknown): unknown => redact(value),
     tell,
   };
 }

@@ -10,9 +10,10 @@ import type { Launch, Runner } from '../../runner.ts';
 import { createRuntime } from '../../runtime.ts';
 import { createFaultDecider } from '../faults/faults.ts';
 import type { Fixture } from '../fixture/fixture-schema.ts';
+import { explainDenial } from './explain-denial.ts';
 import { createGate } from './gate.ts';
 import type { HarnessOptions } from './harness.ts';
-import type { NewEvent } from './harness-events.ts';
+import type { Failure, NewEvent } from './harness-events.ts';
 import { interpose } from './interposer.ts';
 import { createMockWorld, policy } from './mock-world.ts';
 import type { Redact } from './redact.ts';
@@ -35,7 +36,9 @@ export async function createLivePlugin(settings: Settings, first: LoadedBundle, 
   const log = createHarnessLog(tell);
   const gate = createGate();
   const wide = settings.grantAll ? createWideGrant(id, first.manifest.type) : null;
-  const calls = createCallWatch({ clock: real, redact, tell, nextId, gate: gate.wait });
+  let bundle = first;
+  const explain = (failure: Failure, params: unknown) => explainDenial(failure, bundle.manifest, params);
+  const calls = createCallWatch({ clock: real, redact, tell, nextId, gate: gate.wait, explain });
   const faults = createFaultDecider(settings.faults ?? [], (fault, step) => tell({ kind: 'fault', fault, step }));
   const world = await createMockWorld({
     pluginId: id,
@@ -49,7 +52,6 @@ export async function createLivePlugin(settings: Settings, first: LoadedBundle, 
     onFixtureAnswer: calls.answeredByFixture,
   });
   const rates = createRates(real);
-  let bundle = first;
   let generation = 0;
   let lastWords: string[] = [];
 
@@ -118,6 +120,7 @@ export async function createLivePlugin(settings: Settings, first: LoadedBundle, 
     used: () => wide?.used() ?? null,
     lastWords: (): readonly string[] => lastWords.map((line) => String(redact(line))),
     usage: () => readUsage(runtime.view().pid),
+    limits: () => createLaunch(bundle, generation, settings.config, policy.ceilings).resources,
     start(next: LoadedBundle) {
       bundle = next;
       return runtime.arm();

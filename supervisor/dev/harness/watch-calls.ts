@@ -2,13 +2,21 @@ import { asHostError } from '../../../protocol/errors.ts';
 import type { BrokerDeps, Dispatch } from '../../broker.ts';
 import { printable } from '../../broker.ts';
 import type { Clock } from '../../clock.ts';
-import { type AnsweredBy, asFailure, type NewEvent, type Outcome } from './harness-events.ts';
+import type { Fix } from './explain-denial.ts';
+import { type AnsweredBy, asFailure, type Failure, type NewEvent, type Outcome } from './harness-events.ts';
 import type { Redact } from './redact.ts';
 
-type Deps = { clock: Clock; redact: Redact; tell(event: NewEvent): void; nextId(): number; gate(): Promise<void> | null };
+type Deps = {
+  clock: Clock;
+  redact: Redact;
+  tell(event: NewEvent): void;
+  nextId(): number;
+  gate(): Promise<void> | null;
+  explain(failure: Failure, params: unknown): Fix[];
+};
 
 /** Tells of every host call with its verdict and duration, and holds one back while a developer looks at it. */
-export function createCallWatch({ clock, redact, tell, nextId, gate }: Deps) {
+export function createCallWatch({ clock, redact, tell, nextId, gate, explain }: Deps) {
   let denied = false;
   const byFixture = new WeakSet<object>();
 
@@ -36,7 +44,17 @@ export function createCallWatch({ clock, redact, tell, nextId, gate }: Deps) {
         const end = (outcome: Outcome): void => {
           const by: AnsweredBy = refused ? 'broker' : byFixture.has(context.signal) ? 'fixture' : 'mock';
           const ms = clock.monotonicMs() - began;
-          tell({ kind: 'host-answer', id, method, params, verdict: refused ? 'deny' : 'allow', by, ms, outcome });
+          tell({
+            kind: 'host-answer',
+            id,
+            method,
+            params,
+            verdict: refused ? 'deny' : 'allow',
+            by,
+            ms,
+            outcome,
+            fixes: outcome.ok ? [] : explain(outcome.error, rawParams),
+          });
         };
         try {
           const result = await answer;
