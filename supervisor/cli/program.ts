@@ -65,7 +65,6 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
   addDoctorVerb(program, cli);
   for (const add of [addKeygenVerb, addPackVerb, addSignVerb, addVerifyVerb, addInspectVerb, addCapsVerb, addMarketVerbs])
     add(program, cli);
-  for (const add of [addKeygenVerb, addPackVerb, addSignVerb, addCapsVerb]) add(program, cli);
   addDevVerbs(program, cli);
   return program;
 }
