@@ -50,7 +50,8 @@ export default {
   onShutdown({ config }) {
     console.error('shutting down');
     if (config.hold === 'shutdown') return never();
-    if (config.hold === 'term') setTimeout(spin);
+    // Before it reads again: what it is told next, the end of its input first of all, must find it deaf.
+    if (config.hold === 'term') setImmediate(spin);
     return undefined;
   },
 };
