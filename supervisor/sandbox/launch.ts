@@ -10,12 +10,18 @@ import type { Tools } from './tools.ts';
 /** What runs: a JS artifact under our runner, or a native executable. */
 export type Program =
   | { engine: 'node'; runner: Buffer; artifact: Buffer; artifactSha256?: string; title?: string }
-  | { engine: 'native'; artifact: Buffer };
+  | { engine: 'native'; artifact: Buffer; action?: ActionFiles };
+/** A native program that runs for one action: where in the cage it lies, what lies beside it, and the pipe on which it reads answers. */
+export type ActionFiles = { entryPath: string; files: readonly CageFile[]; responses: number };
+export type CageFile = { path: string; bytes: Buffer; isExecutable: boolean };
 /**
  * A descriptor of the child beside stdin, stdout and stderr: bytes to write to it and close (those that are held back only when the cage is
- * seen to end with its monitor), or the monitor's reports to read from it.
+ * seen to end with its monitor), the monitor's reports to read from it, or one of this process that is handed over.
  */
-export type ExtraDescriptor = { fd: number; kind: 'data' | 'held back'; bytes: Buffer } | { fd: number; kind: 'status' };
+export type ExtraDescriptor =
+  | { fd: number; kind: 'data' | 'held back'; bytes: Buffer }
+  | { fd: number; kind: 'status' }
+  | { fd: number; kind: 'handed over'; source: number };
 /** What the supervisor is at this moment. */
 export type Launcher = { uid: number; pid: number; openDescriptors: readonly number[] };
 
@@ -45,9 +51,22 @@ export type LaunchPlan = {
   limitsNotEnforced: Limits['notEnforced'];
 };
 
-const fds = { payload: payloadFd, args: 4, seccomp: 5, status: 6, artifact: 7, watch: 8 } as const satisfies BwrapFds &
-  Record<string, number>;
+// The last number is the highest that every shell can name; the files of a bundle come after it.
+const fds = {
+  payload: payloadFd,
+  args: 4,
+  seccomp: 5,
+  status: 6,
+  artifact: 7,
+  watch: 8,
+  responses: 9,
+  firstFile: 10,
+} as const satisfies BwrapFds & Record<string, number>;
+/** Where the plugin finds the answers to its host calls: the number that the public server uses. */
+const responsesInside = 3;
 const go = Buffer.from('go\n');
+/** Beside the entry: each is a descriptor while the cage is built. */
+export const cageFilesMost = 64;
 
 /** Everything a spawn needs, decided: nothing here starts a process. Throws `sandbox-unavailable` rather than plan less than was asked. */
 export function planLaunch(request: LaunchRequest): LaunchPlan {
@@ -70,7 +89,7 @@ export function planLaunch(request: LaunchRequest): LaunchPlan {
   const command = [...joinCgroup(request), ...lowerSelf(request), ...(caged ? planCaged(request, limits) : planBare(request, limits))];
   const [file = '', ...args] = command;
   const used: readonly number[] = caged
-    ? [fds.payload, fds.args, fds.seccomp, fds.status, fds.watch, ...(program.engine === 'native' ? [fds.artifact] : [])]
+    ? [fds.payload, fds.args, fds.seccomp, fds.status, fds.watch, ...listProgramFds(program)]
     : [fds.payload];
   const plug = launcher.openDescriptors.filter((fd) => !used.includes(fd));
   const stdio = caged ? describeCaged(request, limits, plug) : [describePayload(request, plug)];
@@ -123,16 +142,20 @@ const watchedSetUp = `test "$PPID" = "$0" || exit 1
 exec "$@" ${fds.watch}<&-`;
 
 /** In the cage, before a native plugin: says that it is there, and goes on at the supervisor's word alone. The boot text does so itself. */
-const gate = ['/rt/sh', '-c', `echo >&${fds.payload} && read -r word <&${fds.payload} && exec "$@" ${fds.payload}<&-`, 'sh'];
+const gate = (last: string) => ['/rt/sh', '-c', `echo >&${fds.payload} && read -r word <&${fds.payload} && exec "$@" ${last}`, 'sh'];
+const closePayload = `${fds.payload}<&-`;
+const placeResponses = `${responsesInside}<&${fds.responses} ${fds.responses}<&-`; // over the payload's, which had its use
+const gateOf = (program: Program): string[] => gate(isAction(program) ? placeResponses : closePayload);
 
 function planCaged({ tools, program, launcher, disableUserns = true, permission = true }: LaunchRequest, limits: Limits): string[] {
   const prlimit = need(tools, 'prlimit', 'util-linux');
   const orphanCheck = [need(tools, 'shell', 'dash'), '-c', watchedSetUp, String(launcher.pid)];
   const isJs = program.engine === 'node';
-  const plugin = isJs ? ['/rt/node', ...nodeFlags(limits, permission, true), '-e', bootText] : ['/plugin/artifact'];
+  const plugin = isJs ? ['/rt/node', ...nodeFlags(limits, permission, true), '-e', bootText] : [`/plugin/${entryOf(program)}`];
+  const cage = listCage(fds, disableUserns, isAction(program) ? responsesInside : null);
   // Core files are the one limit to set outside as well: bwrap itself holds the artifact for a moment.
   const outside = [...orphanCheck, ...emptyEnvironment(tools), prlimit, '--core=0:0', '--', need(tools, 'bwrap', 'bubblewrap')];
-  return [...outside, ...listCage(fds, disableUserns), '--', ...(isJs ? [] : gate), '/rt/prlimit', ...limits.prlimit, '--', ...plugin];
+  return [...outside, ...cage, '--', ...(isJs ? [] : gateOf(program)), '/rt/prlimit', ...limits.prlimit, '--', ...plugin];
 }
 
 function nodeFlags(limits: Limits, permission: boolean, ownTmp: boolean): string[] {
@@ -163,7 +186,7 @@ function describePayload({ program, launcher, level, permission = true }: Launch
 function describeCaged(request: LaunchRequest, limits: Limits, plug: readonly number[]): ExtraDescriptor[] {
   const { program, tools } = request;
   if (tools.arch === null) throw refuse('there is no system call filter for this processor', 'run the service on x86_64 or aarch64');
-  const binds = listBinds({ tools, engine: program.engine, tmpBytes: limits.tmpBytes, artifactFd: fds.artifact });
+  const binds = listBinds({ tools, engine: program.engine, tmpBytes: limits.tmpBytes, files: listFiles(program) });
   return [
     ...describeProgram(request, plug),
     { fd: fds.args, kind: 'data', bytes: Buffer.from(binds.map((word) => `${word}\0`).join('')) },
@@ -177,7 +200,27 @@ function describeProgram(request: LaunchRequest, plug: readonly number[]): Extra
   const { program } = request;
   if (program.engine === 'node') return [describePayload(request, plug)];
   return [
-    { fd: fds.artifact, kind: 'data', bytes: program.artifact },
+    ...listFiles(program).map(({ fd, bytes }): ExtraDescriptor => ({ fd, kind: 'data', bytes })),
+    ...(isAction(program) ? [{ fd: fds.responses, kind: 'handed over', source: program.action.responses } as const] : []),
     { fd: fds.payload, kind: 'held back', bytes: go },
   ];
 }
+
+type ActionProgram = Extract<Program, { engine: 'native' }> & { action: ActionFiles };
+const isAction = (program: Program): program is ActionProgram => program.engine === 'native' && program.action !== undefined;
+const entryOf = (program: Program): string => (isAction(program) ? program.action.entryPath : 'artifact');
+
+/** What a native program consists of, each file with the descriptor that its bytes come through. */
+function listFiles(program: Program): (CageFile & { fd: number })[] {
+  if (program.engine === 'node') return [];
+  const entry = { path: entryOf(program), bytes: program.artifact, isExecutable: true, fd: fds.artifact };
+  const others = program.action?.files ?? [];
+  if (others.length > cageFilesMost)
+    throw refuse(`a bundle shows at most ${cageFilesMost} files`, 'this is a fault of the service; report it');
+  return [entry, ...others.map((file, index) => ({ ...file, fd: fds.firstFile + index }))];
+}
+
+const listProgramFds = (program: Program): number[] => [
+  ...listFiles(program).map(({ fd }) => fd),
+  ...(isAction(program) ? [fds.responses] : []),
+];

@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { execa, type ResultPromise } from 'execa';
 import { holdBack } from './hold-back.ts';
-import type { LaunchPlan } from './launch.ts';
+import type { ExtraDescriptor, LaunchPlan } from './launch.ts';
 import { createStatusReader, type SandboxStatus } from './status.ts';
 
 export type SpawnedChild = {
@@ -47,8 +47,13 @@ function arrangeStdio(plan: LaunchPlan, plugs: number): ['pipe', 'pipe', 'pipe',
   const extra = Array.from({ length: last - 2 }, (): Extra => 'ignore');
   // 'ignore' leaves a descriptor above stderr as it is. Any number will do; execa declares only the single digits.
   for (const fd of plan.plug) extra[fd - 3] = plugs as 3;
-  for (const { fd, kind } of plan.stdio) extra[fd - 3] = kind === 'status' ? 'pipe' : { value: 'pipe', input: true };
+  for (const each of plan.stdio) extra[each.fd - 3] = arrangeOne(each);
   return ['pipe', 'pipe', 'pipe', ...extra];
+}
+
+function arrangeOne(extra: ExtraDescriptor): Extra {
+  if (extra.kind === 'handed over') return extra.source as 3;
+  return extra.kind === 'status' ? 'pipe' : { value: 'pipe', input: true };
 }
 
 function connect(plan: LaunchPlan, child: ResultPromise): SpawnedChild {
@@ -58,6 +63,7 @@ function connect(plan: LaunchPlan, child: ResultPromise): SpawnedChild {
   const heldBack: { stream: Duplex; bytes: Buffer }[] = [];
   let statusEnded = Promise.resolve();
   for (const extra of plan.stdio) {
+    if (extra.kind === 'handed over') continue;
     const stream = child.stdio[extra.fd] as Duplex | undefined; // every pipe above stderr is a socket, open both ways
     stream?.on('error', () => {}); // the child may end before it has read: its exit says why
     if (extra.kind === 'held back') {
