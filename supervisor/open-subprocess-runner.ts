@@ -10,6 +10,7 @@ import { type CgroupOffer, createCgroupLeaf, detectCgroup, prepareCgroup } from 
 import { chooseLevel, isAtLeast } from './sandbox/levels.ts';
 import { probeSandbox } from './sandbox/probe.ts';
 import type { ProbeReport } from './sandbox/probe-report.ts';
+import { createPipeMaker } from './sandbox/response-pipe.ts';
 import { describeOwnNode, findTools } from './sandbox/tools.ts';
 import { createUidPool } from './sandbox/uids.ts';
 
@@ -63,6 +64,7 @@ export async function openSubprocessRunner(
       suspect = true;
     },
     tools,
+    pipes: createPipeMaker(tools.shell),
     runnerBundle,
     uids,
     callTimeoutMs,

@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream';
 import { childMethods } from '../protocol/child-methods.ts';
 import { asHostError, HostError } from '../protocol/errors.ts';
 import { createPeer } from '../protocol/peer.ts';
@@ -9,18 +8,20 @@ import type { Clock, Timer } from './clock.ts';
 import { createOutputLines } from './output-lines.ts';
 import type { SandboxView } from './plugin-view.ts';
 import type { Launch, Run, RunEvents, Runner } from './runner.ts';
-import type { CgroupLeaf } from './sandbox/cgroup.ts';
-import { type CreateLeaf, closeLeaf, notStarted } from './sandbox/cgroup-leaves.ts';
+import { type Cell, type CellDeps, startInCell } from './sandbox/cell.ts';
 import { createContainedChild } from './sandbox/contained-child.ts';
 import { openDescriptors } from './sandbox/descriptors.ts';
+import { lastWordsMs, waitForEnd, waitForLastWords } from './sandbox/last-words.ts';
 import { planLaunch } from './sandbox/launch.ts';
 import type { Level } from './sandbox/levels.ts';
+import type { PipeMaker } from './sandbox/response-pipe.ts';
 import { spawnPlan } from './sandbox/spawn-plan.ts';
 import type { Tools } from './sandbox/tools.ts';
-import type { UidPool } from './sandbox/uids.ts';
 import { createPing } from './sign-of-life.ts';
+import { startStdioJson } from './stdio-json/start-stdio-json.ts';
 
-export type SubprocessDeps = {
+export type SubprocessDeps = CellDeps & {
+  pipes: PipeMaker; // for stdio-json-v1: one for each action
   tools: Tools;
   runnerBundle: Buffer;
   /** The level this plugin runs at; throws HostError `sandbox-unavailable` when too little is available. */
@@ -28,8 +29,6 @@ export type SubprocessDeps = {
   sandbox(): SandboxView;
   /** The sandbox could not be set up although the probe had found it whole: it is tried again before the next start. */
   suspectSandbox(): void;
-  uids: UidPool | null; // as root: each child has an unprivileged uid of its own
-  createLeaf: CreateLeaf | null; // where cgroup v2 is delegated: one for each child
   callTimeoutMs: number;
   share?: WorkShare; // of this event loop, for each child
   clock: Clock;
@@ -37,43 +36,33 @@ export type SubprocessDeps = {
 
 const output = { lineBytes: 8192, bytesPerSecond: 256 * 1024, linesPerSecond: 1000 } as const;
 const writeStalledMs = 10_000;
-const lastWordsMs = 250; // how long what the child still had to say is waited for when it has ended
 
-/** Runs a plugin as a caged child process that speaks JSON-RPC over its stdio. */
+/** Runs a plugin as a caged child process that speaks JSON-RPC over its stdio, or with one for each action where its bundle is of that form. */
 export const createSubprocessRunner = (deps: SubprocessDeps): Runner => ({
   name: 'subprocess',
   sandbox: deps.sandbox,
   async start(launch, dispatch, events): Promise<Run> {
+    if (launch.wire === 'stdio-json-v1') return startStdioJson(deps, launch, dispatch, events);
     const { engine } = launch;
     if (engine !== 'node' && engine !== 'native')
       throw new HostError('sandbox-unavailable', `this service has no runner for engine ${engine}`, {
         hint: 'only node and native plugins run here',
       });
     const { level, disableUserns } = await deps.chooseLevel(engine, launch.hostRisk);
-    const lease = (await deps.uids?.take()) ?? null;
-    let leaf: CgroupLeaf | null = null;
-    try {
-      if (level === 'isolated+cgroup')
-        leaf = (await deps.createLeaf?.(`${launch.plugin.id}-${launch.generation}`, launch.resources)) ?? null;
-      return connectChild(deps, { launch, engine, level, disableUserns, uid: lease?.uid ?? null, leaf }, dispatch, {
+    const { resources } = launch;
+    return startInCell(deps, { name: `${launch.plugin.id}-${launch.generation}`, level, resources }, (cell) =>
+      connectChild(deps, { launch, engine, level, disableUserns, cell }, dispatch, {
         ...events,
         ready() {
-          void leaf?.limitCpu(launch.resources.cpu_percent).catch(() => {}); // its processes have ended
+          void cell.leaf?.limitCpu(resources.cpu_percent).catch(() => {}); // its processes have ended
           events.ready();
         },
         exited(exit) {
           if (exit.cause === 'sandbox-unavailable') deps.suspectSandbox();
-          void closeLeaf(leaf, exit).then((attributed) => {
-            lease?.release();
-            events.exited(attributed);
-          });
+          void cell.close(exit).then(events.exited);
         },
-      });
-    } catch (error) {
-      lease?.release();
-      await closeLeaf(leaf, notStarted);
-      throw error;
-    }
+      }),
+    );
   },
 });
 
@@ -82,12 +71,12 @@ type Start = {
   engine: 'node' | 'native';
   level: Level;
   disableUserns: boolean;
-  uid: number | null;
-  leaf: CgroupLeaf | null;
+  cell: Cell;
 };
 
 function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<Runner['start']>[1], events: RunEvents): Run {
-  const { launch, level, uid } = start;
+  const { launch, level } = start;
+  const { uid, leaf } = start.cell;
   const { artifact, artifactSha256 } = launch;
   const plan = planLaunch({
     level,
@@ -95,7 +84,7 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
     resources: launch.resources,
     uid,
     disableUserns: start.disableUserns,
-    ...(start.leaf ? { cgroupProcs: start.leaf.procsFile } : {}),
+    ...(leaf ? { cgroupProcs: leaf.procsFile } : {}),
     launcher: { uid: process.getuid?.() ?? -1, pid: process.pid, openDescriptors: openDescriptors() },
     program:
       start.engine === 'native'
@@ -210,20 +199,3 @@ const describeInitialize = ({ plugin, generation, grant, services, config }: Lau
   limits: { line_bytes: wireLimits.lineBytes, in_flight: wireLimits.inFlight, call_timeout_ms: callTimeoutMs },
   config,
 });
-
-const waitForEnd = (stream: Readable): Promise<void> =>
-  new Promise((resolve) => {
-    stream.on('close', resolve);
-    stream.on('error', () => resolve());
-  });
-
-/** A grandchild may hold a pipe open for ever, so the wait for its end is bounded. */
-function waitForLastWords(ended: Promise<unknown>, clock: Clock): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = clock.timer(lastWordsMs, resolve);
-    void ended.then(() => {
-      timer.cancel();
-      resolve();
-    });
-  });
-}

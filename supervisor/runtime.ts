@@ -198,8 +198,12 @@ export function createRuntime(deps: RuntimeDeps) {
       record.lastHostCall = method.slice(0, 64);
       return dispatch(method, params, context);
     };
+    let [isReady, isKnown] = [false, false]; // one that needs no process is ready at once, and may not be called before we hold it
     const started = await deps.runner.start(launch, noted, {
-      ready: () => handle('ready', of),
+      ready() {
+        isReady = true;
+        if (isKnown) handle('ready', of);
+      },
       violated(rule, detail) {
         record.fault ??= { cause: 'protocol-violation', detail: `${rule}: ${detail}` };
         handle('violated', of);
@@ -214,8 +218,10 @@ export function createRuntime(deps: RuntimeDeps) {
     if (mine !== starts) return started.kill();
     if (endedGeneration === of) return; // it has ended before we were told that it began
     run = started;
+    isKnown = true;
     armDeadline();
     catchUp(started);
+    if (isReady) handle('ready', of);
   }
 
   /** A stop may have come while the process was being started. */

@@ -11,7 +11,7 @@ import { allGone, findDescendants, isAlive } from '../support/process-tree.ts';
 import { openWorkshop, type RealRuntime } from '../support/real-runtime.ts';
 
 const workshop = await openWorkshop();
-const native = compilePlugin('forker.c');
+const native = compilePlugin('faults/forker.c');
 const skip =
   native === null ? 'there is no C compiler with a static libc' : workshop.level === 'isolated' ? false : 'native plugins need bwrap here';
 const isRoot = process.getuid?.() === 0;

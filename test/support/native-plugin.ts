@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** A native plugin from its C source; null where there is no compiler with a static libc. */
+/** A native plugin from its C source, a path below test/children; null where there is no compiler with a static libc. */
 export function compilePlugin(name: string): Buffer | null {
   const folder = mkdtempSync(join(tmpdir(), 'lattice-native-'));
   const program = join(folder, 'plugin');
   try {
-    execFileSync('cc', ['-static', '-O1', '-w', '-o', program, fileURLToPath(new URL(`../children/faults/${name}`, import.meta.url))], {
+    execFileSync('cc', ['-static', '-O1', '-w', '-o', program, fileURLToPath(new URL(`../children/${name}`, import.meta.url))], {
       stdio: 'ignore',
     });
     return readFileSync(program);

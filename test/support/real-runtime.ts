@@ -13,6 +13,7 @@ import { createSubprocessRunner } from '../../supervisor/runner-subprocess.ts';
 import { createRuntime } from '../../supervisor/runtime.ts';
 import type { State } from '../../supervisor/runtime-states.ts';
 import type { Level } from '../../supervisor/sandbox/levels.ts';
+import { createPipeMaker } from '../../supervisor/sandbox/response-pipe.ts';
 import { describeOwnNode, findTools } from '../../supervisor/sandbox/tools.ts';
 import { createUidPool, type UidPool } from '../../supervisor/sandbox/uids.ts';
 import { createTestLaunch } from './launch.ts';
@@ -39,6 +40,7 @@ export async function openWorkshop(forced?: Level, pool: () => UidPool = createU
   const createRunner = (clock: Clock): Runner =>
     createSubprocessRunner({
       tools,
+      pipes: createPipeMaker(tools.shell),
       runnerBundle,
       uids,
       createLeaf: null,

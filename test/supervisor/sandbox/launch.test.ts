@@ -27,7 +27,7 @@ const request = (change: Partial<LaunchRequest> = {}): LaunchRequest => ({
   launcher: asUser,
   ...change,
 });
-const textOf = (extra: ExtraDescriptor | undefined): string => (extra && extra.kind !== 'status' ? extra.bytes.toString() : '');
+const textOf = (extra: ExtraDescriptor | undefined): string => (extra && 'bytes' in extra ? extra.bytes.toString() : '');
 const words = (change: Partial<LaunchRequest> = {}) => {
   const { file, args } = planLaunch(request(change));
   return [file, ...args];
