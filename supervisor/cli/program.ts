@@ -11,10 +11,12 @@ import { addInspectVerb } from './inspect.ts';
 import { addKeygenVerb } from './keygen.ts';
 import { addKvVerbs } from './kv.ts';
 import { addMarketVerbs } from './market.ts';
+import { addNewVerb } from './new.ts';
 import { addPackVerb } from './pack.ts';
 import { addPluginVerbs } from './plugins.ts';
 import { addServeVerb } from './serve.ts';
 import { addSignVerb } from './sign.ts';
+import { addTestVerb } from './test.ts';
 import { addTokenVerbs } from './token.ts';
 import { addVerifyVerb } from './verify.ts';
 import { visible } from './visible.ts';
@@ -62,6 +64,8 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
   addAuditVerbs(program, cli);
   addTokenVerbs(program, cli);
   addFeedVerb(program, cli);
+  addNewVerb(program, cli);
+  addTestVerb(program, cli);
   addDoctorVerb(program, cli);
   for (const add of [addKeygenVerb, addPackVerb, addSignVerb, addVerifyVerb, addInspectVerb, addCapsVerb, addMarketVerbs])
     add(program, cli);

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { HostError } from '../../protocol/errors.ts';
 import { manifestLimits, parseManifest, schemaV3, signingBytes, sourceFields } from '../../protocol/manifest.ts';
 import { parseStrict } from '../../protocol/strict-json.ts';
+import { createOwnResolver } from '../author/own-package.ts';
 import { BundleFault, readCapped } from '../read-bundle.ts';
+import { buildNative } from './build-native.ts';
 
 type Fields = Record<string, unknown>;
 export type PackedPlugin = { id: string; manifest: Buffer; artifact: Buffer };
@@ -26,6 +28,7 @@ export async function buildPlugin(folder: string, built?: string): Promise<Built
   const source = readSource(file);
   const isNative = source.engine === 'native';
   const given = built ?? (isNative ? join(folder, nativeFile) : undefined);
+  if (isNative && built === undefined) await buildNative(folder);
   const artifact = given === undefined ? await bundle(folder) : readBuilt(given, isNative);
   const unsigned = { ...source, digest_sha256: hash('sha256', artifact, 'hex') };
   const parsed = parseManifest(renderManifest({ ...unsigned, signature_ed25519: anySignature }));
@@ -108,6 +111,7 @@ async function bundle(folder: string): Promise<Buffer> {
       logLevel: 'silent',
       tsconfigRaw: '{}', // what lies in a folder above, or in NODE_PATH, must not change the bytes
       nodePaths: [],
+      plugins: [createOwnResolver()],
     });
     return Buffer.from(result.outputFiles[0]?.contents ?? []);
   } catch (error) {
