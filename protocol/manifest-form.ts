@@ -26,6 +26,7 @@ export type Manifest = Omit<ManifestV3, 'schema' | 'signature_ed25519' | 'servic
   form: ManifestForm;
   wire: 'json-rpc' | 'stdio-json-v1';
   entrypoints: Readonly<Record<string, string>> | null;
+  ui_entrypoint?: string | undefined; // v2: a document that the archive must hold
   services?: readonly ServiceRow[] | undefined;
   unsigned: boolean; // only ever true for a v1 manifest without publisher and signature
 };

@@ -29,6 +29,7 @@ export function normalisePublic(manifest: PublicManifest): Manifest {
     entrypoints: isV2 ? (manifest.runtime?.entrypoints ?? {}) : null,
     digest_sha256: (manifest.bundle?.digest_sha256 ?? manifest.digest_sha256).toLowerCase(),
     unsigned: !isV2 && manifest.publisher === '' && manifest.signature_ed25519 === '',
+    ...(manifest.ui_runtime ? { ui_entrypoint: manifest.ui_runtime.entrypoint } : {}),
     ...(services.length > 0 ? { services } : {}),
   };
 }

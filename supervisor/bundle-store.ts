@@ -1,15 +1,19 @@
-import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
+import { renameSync } from 'node:fs';
+import { mkdir, readdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Piscina } from 'piscina';
 import { HostError } from '../protocol/errors.ts';
 import type { ManifestFault } from '../protocol/manifest.ts';
 import type { Clock } from './clock.ts';
+import type { Loaded, LoadJob } from './load-staged.ts';
 import type { LoadedBundle } from './loaded-bundle.ts';
 import { type VerifiedManifest, verifyManifest } from './manifest-verify.ts';
+import { ownPlatform } from './platform.ts';
 import type { RefusedBundle } from './plugin-view.ts';
+import type { Staged, StageJob } from './stage-bundle.ts';
+import { incomingPrefix, removeTree } from './staging-folder.ts';
 import { parseTrustPolicy, type TrustPolicy } from './trust-policy.ts';
-import type { Loaded, LoadJob, Staged, StageJob } from './verify-worker.ts';
 
 /** A bundle on disk that passed every check and whose bytes are staged. */
 export type VerifiedBundle = { manifest: VerifiedManifest; bundleSha256: string; text: string; verifiedAt: string };
@@ -20,6 +24,7 @@ export type BundleStoreDeps = {
   stagingDir: string;
   readPolicy(): Promise<Buffer>;
   allowUnsigned?: boolean;
+  platform?: string;
   clock: Clock;
 };
 
@@ -27,7 +32,14 @@ const foldersMost = 2000;
 const deadlineMs = 60_000;
 
 /** Finds, verifies and stages bundles, and reads staged ones back for a start. Reading and hashing happen in a worker pool. */
-export async function createBundleStore({ pluginDir, stagingDir, readPolicy, allowUnsigned = false, clock }: BundleStoreDeps) {
+export async function createBundleStore({
+  pluginDir,
+  stagingDir,
+  readPolicy,
+  allowUnsigned = false,
+  platform = ownPlatform(),
+  clock,
+}: BundleStoreDeps) {
   await mkdir(stagingDir, { recursive: true, mode: 0o700 });
   await removeUnfinished(stagingDir);
   let policyBytes = await readPolicy();
@@ -39,6 +51,7 @@ export async function createBundleStore({ pluginDir, stagingDir, readPolicy, all
     idleTimeout: 10_000,
     execArgv: [],
   });
+  const leases = new Set<{ bundleSha256: string }>();
   const run = <Result>(job: StageJob | LoadJob): Promise<Result> => pool.run(job, { signal: AbortSignal.timeout(deadlineMs) });
 
   async function stage(folder: string): Promise<{ folder: string; result: Staged }> {
@@ -48,8 +61,9 @@ export async function createBundleStore({ pluginDir, stagingDir, readPolicy, all
       staging: stagingDir,
       policy: policyBytes,
       allowUnsigned,
+      platform,
       nowMs: clock.wallMs(),
-    }).catch((): Staged => ({ ok: false, fault: { code: 'unreadable', detail: 'the bundle could not be checked in time' } }));
+    }).catch((): Staged => ({ ok: false, fault: { code: 'unreadable', detail: 'the bundle could not be checked in time' }, id: null }));
     return { folder, result };
   }
 
@@ -84,36 +98,28 @@ export async function createBundleStore({ pluginDir, stagingDir, readPolicy, all
               verifiedAt: new Date(clock.wallMs()).toISOString(),
             },
           });
-        else refused.push({ folder: printableName(folder), ...verdict.fault });
+        else
+          refused.push({ folder: printableName(folder), ...(!result.ok && result.id !== null ? { id: result.id } : {}), ...verdict.fault });
       }
       return offer(found, refused);
     },
 
     /** The accepted bytes for a start, judged by the present policy. Throws HostError `verification-failed` when they may not run (any more). */
     async load(bundleSha256: string): Promise<LoadedBundle> {
-      const loaded = await run<Loaded>({ kind: 'load', staging: stagingDir, bundleSha256 });
+      const loaded = await run<Loaded>({ kind: 'load', staging: stagingDir, bundleSha256, platform });
       if (!loaded.ok) {
         // A copy that is not what was accepted is of no use; the next rescan stages the bundle anew, if it is still there.
-        if (/^(?:staged-copy-changed|missing-file)$/.test(loaded.fault.code)) await removeStaged(join(stagingDir, bundleSha256));
+        if (loaded.fault.code !== 'unreadable') removeTree(join(stagingDir, bundleSha256));
         throw refusal(loaded.fault);
       }
       const verdict = verifyManifest(Buffer.from(loaded.manifest), loaded.artifactSha256, policy, clock.wallMs());
-      if (!verdict.ok) {
-        if (verdict.fault.code === 'digest-mismatch') await removeStaged(join(stagingDir, bundleSha256));
-        throw refusal(verdict.fault);
-      }
+      if (!verdict.ok) throw refusal(verdict.fault);
       if (verdict.bundleSha256 !== bundleSha256)
         throw refusal({ code: 'staged-copy-changed', detail: 'the staged manifest is not the accepted one' });
+      const { artifactSha256, entry, root, files } = loaded;
       const { buffer, byteOffset, byteLength } = loaded.artifact;
-      return {
-        manifest: verdict.manifest,
-        bundleSha256,
-        artifact: Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength),
-        artifactSha256: loaded.artifactSha256,
-        entry: { path: 'artifact', sha256: loaded.artifactSha256 },
-        root: null,
-        files: [],
-      };
+      const artifact = Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
+      return { manifest: verdict.manifest, bundleSha256, artifact, artifactSha256, entry, root, files };
     },
 
     /** Whether the policy still trusts a manifest that was accepted earlier; null when it does. */
@@ -122,10 +128,25 @@ export async function createBundleStore({ pluginDir, stagingDir, readPolicy, all
       return verdict.ok ? null : verdict.fault;
     },
 
-    /** Deletes staged bundles that nobody needs. */
-    async collect(needed: ReadonlySet<string>): Promise<void> {
-      for (const name of await readdir(stagingDir))
-        if (!needed.has(name) && !name.startsWith('.')) await removeStaged(join(stagingDir, name));
+    /** Keeps a staged bundle from being collected while somebody is about to accept it. */
+    async keepWhile<Result>(bundleSha256: string, job: () => Promise<Result>): Promise<Result> {
+      const lease = { bundleSha256 };
+      leases.add(lease);
+      try {
+        return await job();
+      } finally {
+        leases.delete(lease);
+      }
+    },
+
+    /** Deletes staged bundles that nobody needs, asking about each in the moment in which it would go. */
+    async collect(isNeeded: (bundleSha256: string) => boolean): Promise<void> {
+      for (const name of await readdir(stagingDir)) {
+        if (name.startsWith('.') || isNeeded(name) || [...leases].some(({ bundleSha256 }) => bundleSha256 === name)) continue;
+        const doomed = join(stagingDir, `${doomedPrefix}${name}`);
+        renameSync(join(stagingDir, name), doomed); // in the same turn as the question: nobody can come between
+        removeTree(doomed);
+      }
     },
 
     policy: (): TrustPolicy => policy,
@@ -176,11 +197,10 @@ async function listFolders(pluginDir: string): Promise<string[]> {
 /** A folder's name is the disk's, hence anybody's: it is shown, so it must not write on a terminal. */
 const printableName = (name: string): string => name.slice(0, 80).replace(/[^\x20-\x7e]/g, '?');
 
-async function removeUnfinished(stagingDir: string): Promise<void> {
-  for (const name of await readdir(stagingDir)) if (name.startsWith('.incoming-')) await removeStaged(join(stagingDir, name));
-}
+const doomedPrefix = '.removed-';
 
-async function removeStaged(folder: string): Promise<void> {
-  await chmod(folder, 0o700).catch(() => {}); // gone already, or the removal says why
-  await rm(folder, { recursive: true, force: true });
+/** What a service left behind that was killed in the middle. */
+async function removeUnfinished(stagingDir: string): Promise<void> {
+  for (const name of await readdir(stagingDir))
+    if (name.startsWith(incomingPrefix) || name.startsWith(doomedPrefix)) removeTree(join(stagingDir, name));
 }

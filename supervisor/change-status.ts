@@ -1,5 +1,5 @@
 import { HostError } from '../protocol/errors.ts';
-import type { VerifiedBundle } from './bundle-store.ts';
+import type { BundleStore, VerifiedBundle } from './bundle-store.ts';
 import { type AcceptedPlugin, asOffer, isAvailable, offeredBundle, type PluginEntry, statusOf } from './plugin-entry.ts';
 import { decideTransition, type Status } from './plugin-lifecycle.ts';
 import type { PluginStore } from './plugin-store.ts';
@@ -7,7 +7,7 @@ import type { PluginTable } from './plugin-table.ts';
 import type { Actor } from './plugin-view.ts';
 
 export type StatusRequest = { id: string; status: Status; bundleSha256?: string };
-type Deps = { table: PluginTable; store: PluginStore; isStopping(): boolean };
+type Deps = { table: PluginTable; bundles: BundleStore; store: PluginStore; isStopping(): boolean };
 
 export const notAvailable = (id: string): HostError =>
   new HostError('conflict', `no verified bundle of ${id} is on disk`, {
@@ -37,11 +37,11 @@ export function abandonExchange({ incoming, outgoing }: AcceptedPlugin): Promise
 }
 
 /** Takes a plugin from one status to another, and waits until it is so. */
-export function createStatusChange({ table, store, isStopping }: Deps) {
+export function createStatusChange({ table, bundles, store, isStopping }: Deps) {
   async function install(entry: PluginEntry, shown: string | undefined, actor: Actor): Promise<void> {
     const bundle = requireOffered(entry);
     requireShown(shown, bundle.bundleSha256, entry.id);
-    table.adopt(await store.accept(asOffer(bundle), actor.id));
+    await bundles.keepWhile(bundle.bundleSha256, async () => table.adopt(await store.accept(asOffer(bundle), actor.id)));
   }
 
   /** Records what is wanted, arms, and takes it back to `disabled`, with the reason, when that fails. */

@@ -56,7 +56,7 @@ export function verifyManifest(bytes: Buffer, artifactSha256: string, policy: Tr
  * The SHA-256 of the manifest's bytes, which pin the artifact. An unsigned v1 manifest may pin none: then the artifact's digest is part of the
  * name, so that what was accepted stays what runs.
  */
-const nameBundle = (bytes: Buffer, manifest: Manifest, artifactSha256: string): string =>
+export const nameBundle = (bytes: Buffer, manifest: Manifest, artifactSha256: string): string =>
   hash('sha256', manifest.digest_sha256 === '' ? Buffer.concat([bytes, Buffer.from(`\n${artifactSha256}`)]) : bytes, 'hex');
 
 function checkArtifact(manifest: Manifest, artifactSha256: string): ManifestFault | null {

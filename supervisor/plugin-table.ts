@@ -89,17 +89,20 @@ export function createPluginTable(deps: PluginTableDeps) {
     }
   }
 
+  const isNeeded = (bundleSha256: string): boolean =>
+    [...entries.values()].some(
+      (entry) =>
+        entry.bundle?.bundleSha256 === bundleSha256 ||
+        versionsOf(entry).some(({ bundle }) => bundle.bundleSha256 === bundleSha256) ||
+        (entry.accepted?.record.former ?? []).some((former) => former.bundleSha256 === bundleSha256),
+    );
+
   async function rescan(): Promise<{ verified: number; refused: RefusedBundle[] }> {
     await bundles.reloadPolicy();
     condemnUntrusted();
     const scan = await bundles.scan();
     takeScan(scan);
-    const needed = [...entries.values()].flatMap((entry) => [
-      ...(entry.bundle ? [entry.bundle.bundleSha256] : []),
-      ...versionsOf(entry).map(({ bundle }) => bundle.bundleSha256),
-      ...(entry.accepted?.record.former ?? []).map(({ bundleSha256 }) => bundleSha256),
-    ]);
-    await bundles.collect(new Set(needed));
+    await bundles.collect(isNeeded);
     return { verified: scan.verified.size, refused: listRefused() };
   }
 

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
-import { manifestLimits } from '../protocol/manifest.ts';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 
 export class BundleFault extends Error {
   readonly code: string;
@@ -50,31 +49,45 @@ export function readCapped(path: string, name: string, mostBytes: number): Buffe
   }
 }
 
-/**
- * Hashes the artifact, and copies it while doing so unless `to` is null: the digest is of exactly the bytes that were written, and they are
- * on the disk when this returns.
- */
-export function hashArtifact(path: string, to: string | null): string {
-  const from = openRegular(path, 'artifact');
-  const copy = to === null ? null : openSync(to, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o400);
+/** Hashes a large file in pieces, and hands each piece on: the digest is of exactly the bytes that were handed on. */
+export function hashFile(path: string, name: string, mostBytes: number, onPart: (bytes: Buffer) => void = () => {}): FileDigest {
+  const descriptor = openRegular(path, name);
   try {
     const digest = createHash('sha256');
     const part = Buffer.allocUnsafe(chunkBytes);
-    let total = 0;
+    let sizeBytes = 0;
     for (;;) {
-      const count = readSync(from, part, 0, chunkBytes, null);
-      if (count === 0) break;
-      total += count;
-      if (total > manifestLimits.artifactBytes)
-        throw new BundleFault('file-too-large', `artifact is over ${manifestLimits.artifactBytes} bytes`);
+      const count = readSync(descriptor, part, 0, chunkBytes, null);
+      if (count === 0) return { sha256: digest.digest('hex'), sizeBytes };
+      sizeBytes += count;
+      if (sizeBytes > mostBytes) throw new BundleFault('file-too-large', `${name} is over ${mostBytes} bytes`);
       const bytes = part.subarray(0, count);
       digest.update(bytes);
-      if (copy !== null) for (let written = 0; written < count; ) written += writeSync(copy, bytes, written);
+      onPart(bytes);
     }
-    if (copy !== null) fsyncSync(copy);
-    return digest.digest('hex');
   } finally {
-    closeSync(from);
-    if (copy !== null) closeSync(copy);
+    closeSync(descriptor);
+  }
+}
+export type FileDigest = { sha256: string; sizeBytes: number };
+
+/**
+ * Opens a bundle's folder without following a link and runs a job on it. The files are reached through the open folder, so that it stays the
+ * same one, whatever is put in its place meanwhile.
+ */
+export async function inFolder<Result>(path: string, job: (at: (name: string) => string) => Result | Promise<Result>): Promise<Result> {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') throw new BundleFault('missing-file', 'the folder is gone');
+    if (code === 'ENOTDIR' || code === 'ELOOP') throw new BundleFault('not-a-folder', 'a bundle is a folder, not a link or a file');
+    throw new BundleFault('unreadable', `the folder cannot be opened (${code ?? 'error'})`);
+  }
+  try {
+    return await job((name) => `/proc/self/fd/${descriptor}/${name}`);
+  } finally {
+    closeSync(descriptor);
   }
 }

@@ -32,7 +32,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
       requireRunning();
       return job();
     });
-  const setStatus = createStatusChange({ table, store, isStopping: () => stopping });
+  const setStatus = createStatusChange({ table, bundles, store, isStopping: () => stopping });
   const exchange = createExchange({ ...deps, requireRunning });
 
   /** Accepts the bundle on disk in place of the accepted one. */
@@ -41,7 +41,8 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     const accepted = findAccepted(id);
     const bundle = requireOffered(entry);
     requireShown(bundleSha256, bundle.bundleSha256, id);
-    if (bundle.bundleSha256 !== accepted.record.bundleSha256) await exchange(accepted, 'upgrade', asOffer(bundle), actor);
+    if (bundle.bundleSha256 !== accepted.record.bundleSha256)
+      await bundles.keepWhile(bundle.bundleSha256, () => exchange(accepted, 'upgrade', asOffer(bundle), actor));
     return view(entry);
   }
 
