@@ -14,6 +14,7 @@ import { addMarketVerbs } from './market.ts';
 import { addNewVerb } from './new.ts';
 import { addPackVerb } from './pack.ts';
 import { addPluginVerbs } from './plugins.ts';
+import { addReplayVerb } from './replay.ts';
 import { addServeVerb } from './serve.ts';
 import { addSignVerb } from './sign.ts';
 import { addTestVerb } from './test.ts';
@@ -70,6 +71,7 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
   for (const add of [addKeygenVerb, addPackVerb, addSignVerb, addVerifyVerb, addInspectVerb, addCapsVerb, addMarketVerbs])
     add(program, cli);
   addDevVerbs(program, cli);
+  addReplayVerb(program, cli);
   return program;
 }
 

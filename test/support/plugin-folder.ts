@@ -6,10 +6,10 @@ import { testFolder } from './test-folder.ts';
 
 export type PluginText = { code: string; manifest?: Record<string, unknown>; files?: Record<string, string> };
 
-/** plugin.json of a plugin whose service `tool` has the methods that the code names by `name:` or `name(`; more fields go over it. */
+/** plugin.json of a plugin whose service `tool` has the methods that stand two spaces in, or right behind `tool: {`; more fields go over it. */
 export function manifestText(code: string, more: Record<string, unknown> = {}): string {
-  const methods = [...code.matchAll(/\btool: \{([\s\S]*)\}/g)].flatMap(([, body = '']) => [...body.matchAll(/^\s*(?:async )?(\w+)[:(]/gm)]);
-  const rows = methods.map(([, name]) => ({ name, effect: 'read', scopes: ['plugin:call'], timeout_ms: 20_000 }));
+  const methods = code.matchAll(/(?:\btool: \{ *|^ {2})(?:async )?(\w+)(?:: |\()/gm);
+  const rows = [...methods].map(([, name]) => ({ name, effect: 'read', scopes: ['plugin:call'], timeout_ms: 20_000 }));
   return JSON.stringify(
     {
       schema: 'lattice.plugin.manifest.v3',

@@ -2,6 +2,7 @@ import { asHostError, HostError } from '../../../protocol/errors.ts';
 import type { Manifest } from '../../../protocol/manifest-form.ts';
 import type { AuditRow } from '../../audit.ts';
 import { queryAudit } from '../../audit-query.ts';
+import type { Dispatch, HostHandlers } from '../../broker.ts';
 import { findMethod } from '../../call-scopes.ts';
 import { type Clock, createRealClock } from '../../clock.ts';
 import type { LoadedBundle } from '../../loaded-bundle.ts';
@@ -33,6 +34,8 @@ export type HarnessOptions = {
   /** Tell of every message on the wire too. */
   messages?: boolean;
   onEvent?(event: HarnessEvent): void;
+  /** Stands in for the world: handlers behind the broker, and what is around it; rates do not count then. */
+  replaced?: { handlers: HostHandlers; around(dispatch: Dispatch): Dispatch };
   /** Each bundle that is started. */
   onBundle?(bundle: LoadedBundle): void;
   /** Each line both ways, as it was, for a recorder that takes out secrets itself. */

@@ -5,7 +5,7 @@ import { type Clock, createRealClock } from '../../clock.ts';
 import { createLaunch } from '../../launch-plugin.ts';
 import type { LoadedBundle } from '../../loaded-bundle.ts';
 import type { Log } from '../../log.ts';
-import { createRateLimiter } from '../../rate-limiter.ts';
+import { createRateLimiter, type RateLimiter } from '../../rate-limiter.ts';
 import type { Launch, Runner } from '../../runner.ts';
 import { createRuntime } from '../../runtime.ts';
 import { createFaultDecider } from '../faults/faults.ts';
@@ -22,7 +22,7 @@ import { createCallWatch } from './watch-calls.ts';
 import { createWideGrant } from './wide-grant.ts';
 import type { Workshop } from './workshop.ts';
 
-type Settings = Pick<HarnessOptions, 'grantAll' | 'faults' | 'messages' | 'onLine'> & {
+type Settings = Pick<HarnessOptions, 'grantAll' | 'faults' | 'messages' | 'onLine' | 'replaced'> & {
   fixture: Fixture;
   config: Readonly<Record<string, unknown>>;
   clock: Clock;
@@ -51,7 +51,7 @@ export async function createLivePlugin(settings: Settings, first: LoadedBundle, 
     onNotification: ({ id: _id, ...captured }) => tell({ kind: 'notification', ...(redact(captured) as typeof captured) }), // an object stays one
     onFixtureAnswer: calls.answeredByFixture,
   });
-  const rates = createRates(real);
+  const rates = createRates(real, settings.replaced !== undefined);
   let generation = 0;
   let lastWords: string[] = [];
 
@@ -75,7 +75,7 @@ export async function createLivePlugin(settings: Settings, first: LoadedBundle, 
       generation: launch.generation,
       askable,
       actor: () => null,
-      handlers: world.handlers,
+      handlers: settings.replaced?.handlers ?? world.handlers,
       rates,
       append: world.database.append,
       appendDenial(entry) {
@@ -84,7 +84,8 @@ export async function createLivePlugin(settings: Settings, first: LoadedBundle, 
       },
       clock: real,
     };
-    const dispatch = createBroker(deps);
+    const broker = createBroker(deps);
+    const dispatch = settings.replaced?.around(broker) ?? broker;
     return calls.watch(wide ? wide.widening(dispatch) : dispatch);
   };
 
@@ -156,9 +157,14 @@ function createHarnessLog(tell: (event: NewEvent) => void): Log {
   };
 }
 
-const createRates = (clock: Clock): RateLimiters =>
+const unlimited: RateLimiter = { take: () => true, waitMs: () => 0 };
+
+const createRates = (clock: Clock, isUnlimited: boolean): RateLimiters =>
   Object.fromEntries(
-    Object.values(hostMethods).map(({ rate }) => [rate, createRateLimiter(policy.rates[rate], clock.monotonicMs)]),
+    Object.values(hostMethods).map(({ rate }) => [
+      rate,
+      isUnlimited ? unlimited : createRateLimiter(policy.rates[rate], clock.monotonicMs),
+    ]),
   ) as RateLimiters; // every class that a method names
 
 function readMessage(line: string): unknown {

@@ -37,8 +37,9 @@ export function readSession(file: string): Session {
     });
   }
   const lines = text.split('\n');
-  const last = lines.pop() === '' ? lines.length : lines.length - 1;
-  const values = lines.slice(0, Math.max(last, 1)).map((line, index) => parseLine(name, line, index + 1));
+  const half = lines.pop(); // behind the last line feed there is nothing
+  if (lines.length === 0) lines.push(half ?? '');
+  const values = lines.map((line, index) => parseLine(name, line, index + 1));
   const first = header.safeParse(values[0]);
   if (!first.success) return refuse(name, 1, `this is no record of the form ${sessionSchema}`);
   const rows = values.slice(1).map((value, index) => {
