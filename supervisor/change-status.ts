@@ -33,6 +33,7 @@ export function requireShown(shown: string | undefined, present: string, id: str
 /** Ends at once what an upgrade has under way: the new version that is not called yet, and the old one that still has calls. */
 export function abandonExchange({ incoming, outgoing }: AcceptedPlugin): Promise<unknown> {
   incoming?.giveUp.abort();
+  outgoing?.hurry.abort();
   return Promise.all([incoming?.version.runtime.close(), outgoing?.version.runtime.close()]);
 }
 

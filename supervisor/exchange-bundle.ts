@@ -60,7 +60,7 @@ export function createExchange(deps: ExchangeDeps) {
       await version.runtime.close();
       accepted.incoming = null;
       const { code, details } = asHostError(error);
-      noteFailure(id, kind, actor, typeof details.rule === 'string' ? details.rule : code);
+      await noteFailure(id, kind, actor, typeof details.rule === 'string' ? details.rule : code);
       throw error;
     }
   }
@@ -85,14 +85,14 @@ export function createExchange(deps: ExchangeDeps) {
 
   /** Lets the former version finish the calls it has, and ends it. */
   function retire(accepted: AcceptedPlugin, version: PluginVersion): Outgoing {
+    const hurry = new AbortController();
     async function finish(): Promise<void> {
-      const enough = new AbortController();
-      await Promise.race([version.calls.whenNone(), delay(clock, finishCallsMs, enough.signal).catch(() => {})]);
-      enough.abort();
+      await Promise.race([version.calls.whenNone(), delay(clock, finishCallsMs, hurry.signal).catch(() => {})]);
+      hurry.abort(); // nobody waits any more
       await version.runtime.close();
       if (accepted.outgoing === outgoing) accepted.outgoing = null;
     }
-    const outgoing: Outgoing = { version, gone: Promise.resolve() };
+    const outgoing: Outgoing = { version, hurry, gone: Promise.resolve() };
     outgoing.gone = finish();
     return outgoing;
   }
@@ -108,7 +108,7 @@ export function createExchange(deps: ExchangeDeps) {
     });
   }
 
-  function noteFailure(plugin: string, kind: Kind, actor: Actor, code: string): void {
+  async function noteFailure(plugin: string, kind: Kind, actor: Actor, code: string): Promise<void> {
     const entry: AuditEntry = {
       kind: 'plugin.status',
       plugin,
@@ -116,7 +116,7 @@ export function createExchange(deps: ExchangeDeps) {
       code,
       summary: JSON.stringify({ change: `${kind}-failed` }),
     };
-    deps.append(entry).catch(() => {}); // the one that called is told as well
+    await deps.append(entry).catch(() => {}); // the one that called is told as well
   }
 
   return exchange;

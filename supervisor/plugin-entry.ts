@@ -17,7 +17,7 @@ export type AcceptedPlugin = {
   openVersion(bundle: VersionBundle): PluginVersion;
 };
 export type Incoming = { version: PluginVersion; giveUp: AbortController };
-export type Outgoing = { version: PluginVersion; gone: Promise<void> };
+export type Outgoing = { version: PluginVersion; hurry: AbortController; gone: Promise<void> };
 
 /** One plugin as the supervisor holds it: what is on disk, and what was accepted. One of the two is always there. */
 export type PluginEntry = { id: string; bundle: VerifiedBundle | null; accepted: AcceptedPlugin | null };

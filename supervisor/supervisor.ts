@@ -4,7 +4,7 @@ import { abandonExchange, createStatusChange, notAvailable, requireOffered, requ
 import { createExchange } from './exchange-bundle.ts';
 import { judgePublisher } from './judge-publisher.ts';
 import { createKeyedQueue } from './keyed-queue.ts';
-import { asOffer, isAvailable, manifestOf, type PluginEntry, statusOf, termsOf, versionsOf } from './plugin-entry.ts';
+import { asOffer, isAvailable, manifestOf, type PluginEntry, statusOf, termsOf } from './plugin-entry.ts';
 import { createPluginTable, type PluginTableDeps } from './plugin-table.ts';
 import type { Actor, CallOptions, CallRequest, PluginView, Supervisor } from './plugin-view.ts';
 import { viewExit } from './run-record.ts';
@@ -182,7 +182,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     async stop() {
       stopping = true;
       const all = [...entries.values()];
-      await Promise.all(all.flatMap(versionsOf).map(({ runtime }) => runtime.close()));
+      await Promise.all(all.flatMap(({ accepted }) => (accepted ? [accepted.serving.runtime.close(), abandonExchange(accepted)] : [])));
       await Promise.all(all.map(({ accepted }) => accepted?.log.flush()));
     },
   };
