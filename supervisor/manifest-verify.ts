@@ -2,7 +2,7 @@ import { hash, verify } from 'node:crypto';
 import { highestRisk, risks } from '../protocol/capabilities.ts';
 import { type ManifestFault, parseManifest } from '../protocol/manifest.ts';
 import type { Manifest } from '../protocol/manifest-form.ts';
-import type { Publisher, TrustPolicy } from './trust-policy.ts';
+import type { Publisher, TrustedKey, TrustPolicy } from './trust-policy.ts';
 
 declare const verified: unique symbol;
 /** A manifest whose schema, digest, signature and publisher were checked against a trust policy. Only this file makes one. */
@@ -97,12 +97,24 @@ function checkSignature(
   if (text === '') return fault('signature-missing', 'the manifest names a publisher, but is not signed');
   const signature = decodeSignature(text, manifest.form);
   if (signature === null) return fault('signature-encoding', 'a signature is 64 bytes in plain base64');
-  const signer = publisher.keys.find(({ key }) => verify(null, payload, key, signature));
+  const signer = findKey(publisher, payload, signature);
   if (!signer) return fault('signature-invalid', `no key of publisher ${manifest.publisher} made this signature over this manifest`);
   if (policy.revokedKeys.has(signer.base64)) return fault('key-revoked', `the key of publisher ${manifest.publisher} is revoked`);
   if (signer.notAfterMs !== null && nowMs > signer.notAfterMs)
     return fault('key-expired', `the key of publisher ${manifest.publisher} has expired`);
   return null;
+}
+
+const findKey = (publisher: Publisher, payload: Buffer, signature: Buffer): TrustedKey | null =>
+  publisher.keys.find(({ key }) => verify(null, payload, key, signature)) ?? null;
+
+/** The key that made the signature of a manifest, for those who want to compare it with what its publisher told them; null when none did. */
+export function findSigner(bytes: Buffer, policy: TrustPolicy): TrustedKey | null {
+  const parsed = parseManifest(bytes);
+  const publisher = parsed.ok ? policy.publishers.get(parsed.manifest.publisher) : undefined;
+  if (!parsed.ok || !publisher) return null;
+  const signature = decodeSignature(parsed.signed.signature, parsed.manifest.form);
+  return signature && findKey(publisher, parsed.signed.payload, signature);
 }
 
 function checkReach(manifest: Manifest, publisher: Publisher): ManifestFault | null {

@@ -46,6 +46,15 @@ export type UpgradeView = {
   risk: RiskStatement;
 };
 
+/** Why a bundle is trusted, or is not. */
+export type VerificationView = {
+  trusted: boolean;
+  key: string | null; // base64, the publisher's key that made the signature
+  key_not_after: string | null;
+  checks: { name: string; says: string; result: 'passed' | 'failed' | 'not-checked' }[];
+  fault: { code: string; detail: string } | null;
+};
+
 export type ConsentView = {
   time: string;
   kind: ConsentKind;
@@ -109,6 +118,8 @@ export type PluginDetail = PluginView & {
   accepted_by: string | null;
   consents: ConsentView[]; // the newest first, at most 50
   rollback: UpgradeView | null; // what `rollback` would return to
+  verification: VerificationView; // of the bundle shown
+  upgrade_verification: VerificationView | null;
 };
 
 /** What the probe found: the level in force at most, the operator's minimum, and each layer with how to get it. */

@@ -9,6 +9,7 @@ import { createPluginTable, type PluginTableDeps } from './plugin-table.ts';
 import type { Actor, CallOptions, CallRequest, PluginView, Supervisor } from './plugin-view.ts';
 import { viewExit } from './run-record.ts';
 import { defaultInvokeTimeoutMs, viewPlugin, viewPluginDetail } from './view-plugin.ts';
+import { viewVerification } from './view-verification.ts';
 
 export type SupervisorDeps = PluginTableDeps & { probationMs: number };
 type ExchangeRequest = { id: string; bundleSha256?: string };
@@ -22,6 +23,9 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
   let started = false;
   let stopping = false;
   const view = (entry: PluginEntry): PluginView => viewPlugin(entry, table.refusedOf(entry.id));
+
+  const verify = (manifest: string, artifactSha256: string) =>
+    viewVerification(manifest, artifactSha256, bundles.policy(), deps.clock.wallMs());
 
   function requireRunning(): void {
     if (stopping) throw new HostError('unavailable', 'the service is stopping', { hint: 'ask again when it runs' });
@@ -103,7 +107,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
       started = true;
     },
     list: () => [...entries.values()].map(view).sort((a, b) => (a.id < b.id ? -1 : 1)),
-    show: (id) => viewPluginDetail(find(id), table.refusedOf(id)),
+    show: (id) => viewPluginDetail(find(id), table.refusedOf(id), verify),
     refused: table.refused,
     setStatus(request, actor) {
       const accepted = entries.get(request.id)?.accepted;

@@ -1,10 +1,18 @@
 import { defaultResources, parseManifest } from '../protocol/manifest.ts';
 import type { Manifest } from '../protocol/manifest-form.ts';
 import { compareBundles } from './bundle-difference.ts';
-import { isAvailable, manifestOf, offeredBundle, type PluginEntry, statusOf, termsOf } from './plugin-entry.ts';
+import { asOffer, isAvailable, manifestOf, offeredBundle, type PluginEntry, statusOf, termsOf } from './plugin-entry.ts';
 import type { Consent } from './plugin-store.ts';
 import type { PluginVersion } from './plugin-version.ts';
-import type { ConsentView, OtherRuntimeView, PluginDetail, PluginView, RefusedBundle, UpgradeView } from './plugin-view.ts';
+import type {
+  ConsentView,
+  OtherRuntimeView,
+  PluginDetail,
+  PluginView,
+  RefusedBundle,
+  UpgradeView,
+  VerificationView,
+} from './plugin-view.ts';
 import { stateRisk } from './upgrade-risk.ts';
 
 export const defaultInvokeTimeoutMs = 30_000;
@@ -24,7 +32,7 @@ export function viewPlugin(entry: PluginEntry, refused: RefusedBundle | null): P
     unsigned: manifest.unsigned,
     transferred_to: record && record.owner !== record.publisher ? record.owner : null,
     capabilities: [...manifest.capabilities].sort(),
-    artifact_sha256: manifest.digest_sha256,
+    artifact_sha256: record?.artifactSha256 ?? manifest.digest_sha256,
     bundle_sha256: record?.bundleSha256 ?? entry.bundle?.bundleSha256 ?? '',
     available: isAvailable(entry),
     refused: isAvailable(entry) ? null : refused,
@@ -41,8 +49,13 @@ export function viewPlugin(entry: PluginEntry, refused: RefusedBundle | null): P
   };
 }
 
-export function viewPluginDetail(entry: PluginEntry, refused: RefusedBundle | null): PluginDetail {
+type Verify = (manifest: string, artifactSha256: string) => VerificationView;
+
+/** The same and more of one. `verify`: by the present trust policy. */
+export function viewPluginDetail(entry: PluginEntry, refused: RefusedBundle | null, verify: Verify): PluginDetail {
   const manifest = manifestOf(entry);
+  const offered = offeredBundle(entry);
+  const shown = entry.accepted?.record ?? (offered && asOffer(offered).bundle);
   return {
     ...viewPlugin(entry, refused),
     engine: manifest.engine,
@@ -62,6 +75,8 @@ export function viewPluginDetail(entry: PluginEntry, refused: RefusedBundle | nu
     accepted_by: entry.accepted?.record.acceptedBy ?? null,
     consents: (entry.accepted?.record.consents ?? []).map(viewConsent),
     rollback: viewRollback(entry),
+    verification: verify(shown?.manifest ?? '', shown?.artifactSha256 ?? ''),
+    upgrade_verification: offered && viewUpgrade(entry) ? verify(offered.text, offered.manifest.digest_sha256) : null,
   };
 }
 

@@ -32,12 +32,14 @@ export function createCli(io: Io, json: boolean) {
     return (colour: Colour, text: string) => (coloured ? styleText(colour, text, { validateStream: false }) : text);
   };
   const paint = paintFor(io.stdout);
+  const paintNote = paintFor(io.stderr);
 
   return {
     io,
     json,
     dataDir,
     paint,
+    paintNote,
     connect(): Promise<Client> {
       connecting ??= locateService({ environment: io.environment, dataDir }).then(createClient);
       return connecting;

@@ -1,16 +1,19 @@
 import { createInterface } from 'node:readline/promises';
 import { type Capability, capabilities, isCapability, type Risk, risks } from '../../protocol/capabilities.ts';
 import { HostError } from '../../protocol/errors.ts';
-import type { PluginDetail } from '../plugin-view.ts';
-import type { Cli } from './cli.ts';
+import type { PluginDetail, UpgradeView, VerificationView } from '../plugin-view.ts';
+import type { Cli, Colour } from './cli.ts';
 import { signerOf } from './signer.ts';
 import { visible } from './visible.ts';
 
+export type Paint = (colour: Colour, text: string) => string;
 const headings: Readonly<Record<Risk, string>> = {
   host: 'act beyond itself, on this host or the network (risk: host)',
   write: 'write (risk: write)',
   read: 'read (risk: read)',
 };
+const colourOfRisk: Readonly<Record<Risk, Colour>> = { host: 'red', write: 'yellow', read: 'green' };
+const colourOfLevel = { high: 'red', medium: 'yellow', low: 'green' } as const;
 
 type Reach = Pick<PluginDetail, 'egress' | 'read_buckets'>;
 
@@ -21,33 +24,86 @@ function describeCapability(name: Capability, reach: Reach): string {
 }
 
 /** What these capabilities let a plugin do, in the operator's words, the gravest first. */
-export function describeCapabilities(names: readonly string[], reach: Reach): string[] {
+export function describeCapabilities(names: readonly string[], reach: Reach, paint: Paint): string[] {
   const known = names.filter(isCapability);
   if (known.length === 0) return ['  It can only compute and answer calls.'];
   return risks.toReversed().flatMap((risk) => {
     const own = known.filter((name) => capabilities[name].risk === risk);
-    return own.length === 0 ? [] : [`  It may ${headings[risk]}:`, ...own.map((name) => describeCapability(name, reach))];
+    const heading = `  It may ${paint(colourOfRisk[risk], headings[risk])}:`;
+    return own.length === 0 ? [] : [heading, ...own.map((name) => describeCapability(name, reach))];
   });
 }
 
+/** Which key vouches for a bundle, and each check that it went through. */
+export function describeVerification(verification: VerificationView, paint: Paint): string[] {
+  const { key, key_not_after, checks, fault } = verification;
+  const marks = { passed: paint('green', 'passed'), failed: paint('red', 'FAILED'), 'not-checked': 'not checked' };
+  return [
+    key === null
+      ? `  ${paint('red', 'No key vouches for it.')}`
+      : `  Signed with the key ${visible(key)}${key_not_after ? `, valid until ${visible(key_not_after)}` : ''}`,
+    ...checks.map(({ says, result }) => `    ${marks[result]}: ${visible(says)}`),
+    ...(fault ? [`  ${paint('red', `Not trusted: ${visible(fault.code)}`)}: ${visible(fault.detail)}`] : []),
+  ];
+}
+
 /** What an operator consents to with an installation. */
-export const describeInstall = (plugin: PluginDetail): string =>
+export const describeInstall = (plugin: PluginDetail, paint: Paint): string =>
   [
-    `${visible(plugin.name)} (${plugin.id}) ${visible(plugin.version)}, a ${plugin.type} plugin ${plugin.unsigned ? 'that nobody signed' : `signed by ${signerOf(plugin)}`}`,
-    ...describeCapabilities(plugin.capabilities, plugin),
+    `${paint('bold', visible(plugin.name))} (${plugin.id}) ${visible(plugin.version)}, a ${plugin.type} plugin ${plugin.unsigned ? paint('red', 'that nobody signed') : `signed by ${signerOf(plugin)}`}`,
+    ...describeVerification(plugin.verification, paint),
+    ...describeCapabilities(plugin.capabilities, plugin, paint),
+    ...plugin.routes.map(({ path, methods }) => `    - it answers ${methods.join(', ')} ${visible(path)}`),
     `  bundle ${plugin.bundle_sha256}`,
   ].join('\n');
 
-/** What an operator consents to with an upgrade: what changes. */
-export function describeUpgrade(plugin: PluginDetail, upgrade: NonNullable<PluginDetail['upgrade']>): string {
-  const lines = [
-    `${visible(plugin.name)} (${plugin.id}) by ${signerOf(plugin)}: ${visible(plugin.version)} -> ${visible(upgrade.version)}`,
+const changeWords = {
+  upgrade: 'a newer version',
+  downgrade: 'an OLDER version',
+  'same-version': 'the same version with OTHER bytes',
+  unordered: 'another version',
+} as const;
+
+/** What an operator consents to with an upgrade or a rollback: what changes. */
+export function describeExchange(plugin: PluginDetail, upgrade: UpgradeView, verification: VerificationView | null, paint: Paint): string {
+  const { differences, risk } = upgrade;
+  const { capabilities: held, egress, read_buckets } = differences;
+  const newHosts = upgrade.capabilities_added.includes('http:egress') ? [] : egress.added; // named with the capability
+  const newBuckets = upgrade.capabilities_added.includes('kv:read') ? [] : read_buckets.added;
+  const fresh = [
+    ...(held.added.length > 0 ? describeCapabilities(held.added, upgrade, paint) : []),
+    ...newHosts.map((host) => `    - make web requests to ${paint('red', visible(host))}  [http:egress]`),
+    ...newBuckets.map((bucket) => `    - read the operator bucket ${visible(bucket)}  [kv:read]`),
   ];
-  if (upgrade.downgrade) lines.push('  This is a downgrade: faults that the present version mended may come back.');
-  if (upgrade.capabilities_added.length > 0) lines.push('  New with it:', ...describeCapabilities(upgrade.capabilities_added, plugin));
-  if (upgrade.capabilities_removed.length > 0) lines.push(`  No longer asked for: ${upgrade.capabilities_removed.join(', ')}`);
-  if (upgrade.capabilities_added.length + upgrade.capabilities_removed.length === 0) lines.push('  Its capabilities stay the same.');
-  return [...lines, `  bundle ${upgrade.bundle_sha256}`].join('\n');
+  return [
+    `${paint('bold', visible(plugin.name))} (${plugin.id}) by ${signerOf(upgrade)}: ${visible(plugin.version)} -> ${visible(upgrade.version)}, ${changeWords[upgrade.change]}`,
+    ...(verification ? describeVerification(verification, paint) : []),
+    `  Risk of this change: ${paint(colourOfLevel[risk.level], risk.level)}`,
+    ...risk.reasons.map((reason) => `    - ${visible(reason)}`),
+    ...(fresh.length > 0 ? [`  ${paint('bold', 'New with it:')}`, ...fresh] : ['  It gets nothing new: no capability, host or bucket.']),
+    ...describeRemoved(upgrade),
+    ...describeOther(upgrade),
+    '  Both versions share what the plugin has stored: going back later does not undo what this one writes.',
+    `  bundle ${upgrade.bundle_sha256}`,
+  ].join('\n');
+}
+
+function describeRemoved({ differences: { capabilities: held, egress, read_buckets } }: UpgradeView): string[] {
+  const gone = [...held.removed, ...egress.removed, ...read_buckets.removed.map((name) => `bucket ${name}`)];
+  return gone.length > 0 ? [`  No longer asked for: ${gone.map(visible).join(', ')}`] : [];
+}
+
+function describeOther({ differences: { routes, services, resources, identity } }: UpgradeView): string[] {
+  const changes = [
+    ...identity.map(({ field, from, to }) => `${field}: ${from} -> ${to}`),
+    ...routes.added.map((route) => `route added: ${route}`),
+    ...routes.removed.map((route) => `route removed: ${route}`),
+    ...services.added.map((method) => `method added: ${method}`),
+    ...services.removed.map((method) => `method removed: ${method}`),
+    ...services.changed.flatMap(({ method, changes }) => changes.map(({ field, from, to }) => `${method}, ${field}: ${from} -> ${to}`)),
+    ...resources.map(({ name, from, to }) => `${name}: ${from} -> ${to}`),
+  ];
+  return changes.length > 0 ? ['  Also changed:', ...changes.map((change) => `    - ${visible(change)}`)] : [];
 }
 
 /** Refuses before anything is asked of the service where nobody could be asked for consent. */

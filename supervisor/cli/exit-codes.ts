@@ -30,7 +30,7 @@ export class NotRunning extends HostError {
     super(
       'unavailable',
       message,
-      { rule: 'not-running', hint: 'start the service with `lattice serve`, or name it in LATTICE_URL' },
+      { rule: 'not-running', hint: 'start the service with `lattice serve`, or `npm start` in a checkout, or name it in LATTICE_URL' },
       { cause },
     );
   }

@@ -3,7 +3,7 @@ import { HostError } from '../../protocol/errors.ts';
 import type { PluginDetail, PluginView } from '../plugin-view.ts';
 import type { Cli } from './cli.ts';
 import { apiPath, type Client } from './client.ts';
-import { askConsent, describeInstall, describeUpgrade, requireSomebody } from './consent.ts';
+import { askConsent, describeExchange, describeInstall, requireSomebody } from './consent.ts';
 import { paintState } from './plugins.ts';
 import { visible } from './visible.ts';
 
@@ -28,6 +28,16 @@ export function addLifecycleVerbs(plugins: Command, cli: Cli): void {
     .option('--yes', 'consent without being asked')
     .action((id: string, { yes = false }: { yes?: boolean }) => upgrade(cli, id, yes));
   plugins
+    .command('rollback <id>')
+    .description('show what going back to the former version changes, and do it if you consent')
+    .option('--yes', 'consent without being asked')
+    .action((id: string, { yes = false }: { yes?: boolean }) => rollback(cli, id, yes));
+  plugins
+    .command('transfer <id>')
+    .description('give the id to another publisher of the trust policy, whose bundle is then offered as an upgrade')
+    .requiredOption('--to <publisher>', 'the publisher whose the id is from now on')
+    .action((id: string, { to }: { to: string }) => transfer(cli, id, to));
+  plugins
     .command('reset <id>')
     .description('forget the crashes of a plugin that was given up, and start it again')
     .action((id: string) => reset(cli, id));
@@ -49,7 +59,7 @@ async function install(cli: Cli, id: string, yes: boolean): Promise<void> {
   requireSomebody(cli, yes);
   const client = await cli.connect();
   const shown = await look(client, id);
-  if (shown.status === 'verified') await askConsent(cli, describeInstall(shown), 'Install it?', yes);
+  if (shown.status === 'verified') await askConsent(cli, describeInstall(shown, cli.paintNote), 'Install it?', yes);
   await tell(cli, await post(client, id, 'installed', shown));
 }
 
@@ -67,9 +77,37 @@ async function upgrade(cli: Cli, id: string, yes: boolean): Promise<void> {
       hint: 'put the new one in the plugin directory, then: lattice plugins rescan',
     });
   }
-  await askConsent(cli, describeUpgrade(shown, shown.upgrade), shown.upgrade.downgrade ? 'Downgrade it?' : 'Upgrade it?', yes);
+  const question = shown.upgrade.downgrade ? 'Downgrade it?' : 'Upgrade it?';
+  await askConsent(cli, describeExchange(shown, shown.upgrade, shown.upgrade_verification, cli.paintNote), question, yes);
   const body = { bundle_sha256: shown.upgrade.bundle_sha256 };
   await tell(cli, await client.request<PluginView>('POST', apiPath('plugins', id, 'upgrade'), { body }));
+}
+
+async function rollback(cli: Cli, id: string, yes: boolean): Promise<void> {
+  requireSomebody(cli, yes);
+  const client = await cli.connect();
+  const shown = await look(client, id);
+  if (!shown.rollback) {
+    throw new HostError('conflict', `${id} has no former version to go back to`, {
+      hint: 'put the bundle you want in the plugin directory, then: lattice plugins rescan, lattice plugins upgrade',
+    });
+  }
+  await askConsent(cli, describeExchange(shown, shown.rollback, null, cli.paintNote), 'Go back to it?', yes);
+  const body = { bundle_sha256: shown.rollback.bundle_sha256 };
+  await tell(cli, await client.request<PluginView>('POST', apiPath('plugins', id, 'rollback'), { body }));
+}
+
+async function transfer(cli: Cli, id: string, publisher: string): Promise<void> {
+  const client = await cli.connect();
+  const plugin = await client.request<PluginView>('POST', apiPath('plugins', id, 'transfer'), { body: { publisher } });
+  const next = plugin.upgrade
+    ? `version ${visible(plugin.upgrade.version)} is on disk: lattice plugins upgrade ${plugin.id}`
+    : 'put its bundle in the plugin directory, then: lattice plugins rescan';
+  const owner = visible(plugin.transferred_to ?? plugin.publisher);
+  const stays = plugin.transferred_to
+    ? `; version ${visible(plugin.version)} by ${visible(plugin.publisher)} stays until an upgrade\n  ${next}`
+    : '';
+  await cli.show(plugin, () => `${plugin.id} belongs to ${owner}${stays}\n`);
 }
 
 async function reset(cli: Cli, id: string): Promise<void> {

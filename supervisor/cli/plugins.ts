@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
-import type { PluginDetail, PluginView, RefusedBundle, WhyView } from '../plugin-view.ts';
+import type { VersionChange } from '../bundle-difference.ts';
+import type { ConsentView, PluginBrief, PluginDetail, RefusedBundle, WhyView } from '../plugin-view.ts';
 import { addCallVerbs } from './call.ts';
 import type { Cli } from './cli.ts';
 import { apiPath } from './client.ts';
-import { describeCapabilities } from './consent.ts';
+import { describeCapabilities, describeVerification } from './consent.ts';
 import { addLifecycleVerbs } from './lifecycle.ts';
 import { addLogVerbs } from './logs.ts';
 import { signerOf } from './signer.ts';
@@ -43,15 +44,23 @@ export function paintState(cli: Cli, text: string): string {
   return /^(restarting|starting|stopping)$/.test(text) ? cli.paint('yellow', text) : text;
 }
 
-function remark(plugin: PluginView): string {
-  const parts = [plugin.runtime?.message ?? null];
-  if (plugin.upgrade) parts.push(`${plugin.upgrade.downgrade ? 'downgrade' : 'upgrade'} to ${plugin.upgrade.version} available`);
-  if (!plugin.available) parts.push('bundle not on disk');
-  return parts.filter((part) => part !== null && part !== undefined).join('; ');
+function remark(plugin: PluginBrief): string {
+  const { message, upgrade, refused, available, transferred_to, other_runtimes } = plugin;
+  const parts = [message];
+  for (const { role, version } of other_runtimes)
+    parts.push(role === 'incoming' ? `going over to ${version}` : `${version} finishes its calls`);
+  if (upgrade) parts.push(`${nameOfChange(upgrade.change)} ${upgrade.version} available, risk ${upgrade.risk}`);
+  if (transferred_to) parts.push(`now belongs to ${transferred_to}`);
+  if (refused) parts.push(`bundle on disk refused: ${refused.code}`);
+  else if (!available) parts.push('bundle not on disk');
+  return parts.filter((part) => part !== null).join('; ');
 }
 
+const nameOfChange = (change: VersionChange): string =>
+  ({ upgrade: 'upgrade to', downgrade: 'downgrade to', 'same-version': 'other bytes of', unordered: 'other version' })[change];
+
 async function listPlugins(cli: Cli): Promise<void> {
-  const list = await (await cli.connect()).request<PluginView[]>('GET', '/api/plugins/lifecycle');
+  const list = await (await cli.connect()).request<PluginBrief[]>('GET', '/api/plugins');
   const columns = [
     { title: 'ID', keep: true },
     { title: 'VERSION', keep: true },
@@ -66,8 +75,8 @@ async function listPlugins(cli: Cli): Promise<void> {
     each.version,
     signerOf(each),
     each.status,
-    each.runtime?.state ?? '-',
-    each.runtime?.sandbox ?? '-',
+    each.state ?? '-',
+    each.sandbox ?? '-',
     remark(each),
   ]);
   await cli.show(list, () =>
@@ -93,17 +102,47 @@ function describePlugin(cli: Cli, plugin: PluginDetail): string[] {
     `${cli.paint('bold', visible(plugin.name))} (${plugin.id}) ${visible(plugin.version)}`,
     field('publisher', signerOf(plugin)),
     field('type', `${plugin.type}, ${plugin.engine}`),
-    field('status', paintState(cli, plugin.status) + (plugin.available ? '' : ' (its bundle is not on disk)')),
+    field('status', paintState(cli, plugin.status) + whyAway(plugin)),
     ...(runtime ? [field('state', paintState(cli, runtime.state) + (runtime.message ? `: ${visible(runtime.message)}` : ''))] : []),
     ...(runtime?.pid ? [field('process', `pid ${runtime.pid}, ${runtime.runner}, sandbox ${runtime.sandbox ?? 'none'}`)] : []),
     ...(runtime?.limits_not_enforced.length ? [field('not held', runtime.limits_not_enforced.map(visible).join(', '))] : []),
-    ...(plugin.upgrade ? [field('upgrade', `${visible(plugin.upgrade.version)} is on disk: lattice plugins upgrade ${plugin.id}`)] : []),
+    ...plugin.other_runtimes.map(({ role, version, state, pid }) =>
+      field(role, `${visible(version)}, ${state}${pid === null ? '' : `, pid ${pid}`}`),
+    ),
+    ...(plugin.transferred_to ? [field('owner', `${visible(plugin.transferred_to)}, since a transfer`)] : []),
+    ...(plugin.upgrade
+      ? [
+          field(
+            'upgrade',
+            `${nameOfChange(plugin.upgrade.change)} ${visible(plugin.upgrade.version)}: lattice plugins upgrade ${plugin.id}`,
+          ),
+        ]
+      : []),
+    ...(plugin.rollback ? [field('former', `${visible(plugin.rollback.version)}: lattice plugins rollback ${plugin.id}`)] : []),
     field('bundle', plugin.bundle_sha256),
     field('artifact', plugin.artifact_sha256),
-    ...describeCapabilities(plugin.capabilities, plugin),
+    ...describeVerification(plugin.verification, cli.paint),
+    ...describeCapabilities(plugin.capabilities, plugin, cli.paint),
     ...(methods.length ? ['  It answers calls of:', ...methods.map(visible)] : []),
+    ...(plugin.consents.length ? ['  Consents:', ...plugin.consents.slice(0, consentsShown).map(describeConsent)] : []),
   ];
 }
+
+const consentsShown = 5; // with --json all that the service tells
+
+function describeConsent({ time, kind, actor, version, publisher, bundle_sha256, capabilities: held, egress }: ConsentView): string {
+  const who = actor === null ? 'somebody unknown' : visible(actor);
+  if (kind === 'transfer') return `    ${visible(time)} ${who} gave the id to ${visible(publisher)}`;
+  const reach = [...held, ...egress].map(visible).join(' ') || 'nothing';
+  return `    ${visible(time)} ${who} accepted ${visible(version)} (${kind}, bundle ${bundle_sha256.slice(0, 12)}): ${reach}`;
+}
+
+const whyAway = ({ refused, available }: PluginDetail): string =>
+  refused
+    ? ` (its bundle on disk is refused: ${visible(refused.code)}: ${visible(refused.detail)})`
+    : available
+      ? ''
+      : ' (its bundle is not on disk)';
 
 async function showWhy(cli: Cli, id: string): Promise<void> {
   const why = await (await cli.connect()).request<WhyView>('GET', apiPath('plugins', id, 'why'));

@@ -16,7 +16,7 @@ t.test(
     t.match(ran, { exitCode: 0, stdout: /example\.hello 1\.0\.0 is installed/ });
     t.match(
       ran.stderr,
-      /signed by dev\.local.*risk: host.*http:egress.*risk: write.*log:write.*risk: read.*: default.*kv:read.*bundle bbbb/s,
+      /signed by dev\.local.*key 6CWkw.*valid until 2028.*passed: the manifest.*risk: host.*http:egress.*risk: write.*log:write.*risk: read.*: default.*kv:read.*bundle bbbb/s,
     );
     t.match(await app.lattice(['plugins', 'activate', 'example.hello']), { exitCode: 0, stdout: /is active, armed/ });
     t.match(await app.lattice(['plugins', 'reset', 'example.hello']), { exitCode: 0 });
@@ -49,7 +49,67 @@ t.test('given an upgrade on disk, when it is taken, then the difference is shown
   t.match(ran, {
     exitCode: 0,
     stdout: /0\.9\.0/,
-    stderr: /1\.0\.0 -> 0\.9\.0.*downgrade.*queue and cancel tasks.*No longer asked for: kv:read/s,
+    stderr:
+      /1\.0\.0 -> 0\.9\.0, an OLDER version.*high.*New with it.*risk: host.*queue and cancel tasks.*share what the plugin has stored/s,
   });
   t.match(await app.lattice(['plugins', 'upgrade', 'example.hello', '--yes']), { exitCode: 7 });
+});
+
+t.test('given an upgrade that changes much, when it is taken, then each new host, bucket and route is named, and what goes', async (t) => {
+  const app = await startWithCli(t);
+  const plain = sampleUpgrade();
+  const upgrade = sampleUpgrade({
+    capabilities_added: [],
+    differences: {
+      ...plain.differences,
+      capabilities: { added: [], removed: ['kv:write'] },
+      egress: { added: ['new.example:443'], removed: ['old.example:443'] },
+      read_buckets: { added: ['shared'], removed: [] },
+      routes: { added: ['GET /a'], removed: [] },
+      services: {
+        added: [],
+        removed: ['tool.run'],
+        changed: [{ method: 'tool.say', changes: [{ field: 'scopes', from: 'kv:admin', to: 'node:read' }] }],
+      },
+      resources: [{ name: 'memory_mib', from: 128, to: 512 }],
+      identity: [{ field: 'engine', from: 'node', to: 'native' }],
+    },
+  });
+  app.plugins.set('example.hello', samplePlugin('example.hello', { status: 'active', upgrade }));
+  const { stderr } = await app.lattice(['plugins', 'upgrade', 'example.hello', '--yes']);
+  for (const part of [
+    /web requests to new\.example:443/,
+    /operator bucket shared/,
+    /No longer asked for: kv:write, old\.example:443/,
+    /engine: node -> native/,
+    /route added: GET \/a/,
+    /method removed: tool\.run/,
+    /tool\.say, scopes: kv:admin -> node:read/,
+    /memory_mib: 128 -> 512/,
+  ])
+    t.match(stderr, part);
+});
+
+t.test('given a former version, when it is gone back to, then what that changes is shown, and it needs consent', async (t) => {
+  const app = await startWithCli(t);
+  const rollback = sampleUpgrade({ version: '0.9.0', change: 'downgrade', downgrade: true });
+  app.plugins.set('example.hello', samplePlugin('example.hello', { status: 'active', rollback }));
+  const command = ['plugins', 'rollback', 'example.hello'];
+  t.match(await app.lattice(command, 'y\n'), { exitCode: 2, stdout: '', stderr: /needs consent/ });
+  t.equal(app.plugins.get('example.hello')?.version, '1.0.0');
+  t.match(await app.lattice([...command, '--yes']), {
+    exitCode: 0,
+    stdout: /0\.9\.0/,
+    stderr: /1\.0\.0 -> 0\.9\.0.*New with it.*task:run.*does not undo/s,
+  });
+  t.match(await app.lattice([...command, '--yes']), { exitCode: 7, stderr: /no former version/ });
+});
+
+t.test('given an id, when it is given to a publisher, then the command says whose it is and what comes next', async (t) => {
+  const app = await startWithCli(t);
+  t.match(await app.lattice(['plugins', 'transfer', 'example.hello']), { exitCode: 2, stderr: /--to/ });
+  t.match(await app.lattice(['plugins', 'transfer', 'example.hello', '--to', 'acme.tools']), {
+    exitCode: 0,
+    stdout: /example\.hello belongs to acme\.tools; version 1\.0\.0 by dev\.local stays.*rescan/s,
+  });
 });

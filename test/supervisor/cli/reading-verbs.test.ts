@@ -1,5 +1,5 @@
 import t from 'tap';
-import { samplePlugin, sampleUpgrade } from '../http/fake-supervisor.ts';
+import { samplePlugin, sampleUpgrade, sha } from '../http/fake-supervisor.ts';
 import { startWithCli } from './run-lattice.ts';
 
 t.test('given a service, when each reading verb is run with --json, then its value is JSON on stdout and exit 0', async (t) => {
@@ -42,17 +42,36 @@ t.test('given a service, when the same verbs are run for people, then each print
     samplePlugin('example.old', {
       status: 'active',
       upgrade: sampleUpgrade(),
+      consents: [
+        {
+          time: '2026-01-01T00:00:00.000Z',
+          kind: 'install',
+          actor: 't-1',
+          publisher: 'dev.local',
+          version: '1.0.0',
+          bundle_sha256: sha('b'),
+          capabilities: ['kv:read'],
+          egress: [],
+        },
+      ],
     }),
   );
+  const refused = { folder: 'gone', id: 'example.stray', code: 'digest-mismatch', detail: 'the artifact is another one' };
+  app.plugins.set('example.stray', samplePlugin('example.stray', { status: 'active', available: false, refused }));
   const cases: [string[], RegExp][] = [
-    [['plugins', 'list'], /ID +VERSION.*example\.hello +1\.0\.0.*upgrade to 2\.0\.0 available/s],
+    [['plugins', 'list'], /ID +VERSION.*example\.hello +1\.0\.0.*upgrade to 2\.0\.0 available, risk high.*refused: digest-mismatch/s],
     [
       ['plugins', 'show', 'example.hello'],
       /may act beyond itself.*make web requests to the hosts its manifest names: api\.example\.com:443.*greeter\.greet/s,
     ],
+    [
+      ['plugins', 'show', 'example.old'],
+      /upgrade to 2\.0\.0.*key 6CWk.*Consents:.*t-1 accepted 1\.0\.0 \(install, bundle b{12}\): kv:read/s,
+    ],
+    [['plugins', 'show', 'example.stray'], /its bundle on disk is refused: digest-mismatch: the artifact/],
     [['plugins', 'why', 'example.hello'], /crashed 5 times.*run 3 ended.*\| boom/s],
     [['plugins', 'refused'], /broken +signature-invalid/],
-    [['plugins', 'rescan'], /3 verified, 1 refused/],
+    [['plugins', 'rescan'], /4 verified, 1 refused/],
     [['plugins', 'logs', 'example.hello'], /info plugin: hello/],
     [['kv', 'buckets'], /There are no entries/],
     [['audit', 'list'], /SEQ +TIME/],

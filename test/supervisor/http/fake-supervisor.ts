@@ -8,10 +8,22 @@ import type {
   PluginDetail,
   Supervisor,
   UpgradeView,
+  VerificationView,
 } from '../../../supervisor/plugin-view.ts';
 
 export const sha = (digit: string) => digit.repeat(64);
 const time = '2026-01-01T00:00:00.000Z';
+
+export const sampleVerification: VerificationView = {
+  trusted: true,
+  key: '6CWkwJWLF5sZ9tDraM6TWGIv91+fSgXjfeUpX2gL2e8=',
+  key_not_after: '2028-01-01T00:00:00.000Z',
+  checks: [
+    { name: 'manifest', says: 'the manifest is well formed', result: 'passed' },
+    { name: 'signature', says: 'a valid key signed this manifest', result: 'passed' },
+  ],
+  fault: null,
+};
 
 export function samplePlugin(id: string, changes: Partial<PluginDetail> = {}): PluginDetail {
   return {
@@ -48,6 +60,8 @@ export function samplePlugin(id: string, changes: Partial<PluginDetail> = {}): P
     accepted_by: null,
     consents: [],
     rollback: null,
+    verification: sampleVerification,
+    upgrade_verification: null,
     ...changes,
   };
 }
