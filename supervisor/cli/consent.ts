@@ -7,6 +7,7 @@ import { signerOf } from './signer.ts';
 import { visible } from './visible.ts';
 
 export type Paint = (colour: Colour, text: string) => string;
+const plain: Paint = (_colour, text) => text;
 const headings: Readonly<Record<Risk, string>> = {
   host: 'act beyond itself, on this host or the network (risk: host)',
   write: 'write (risk: write)',
@@ -24,7 +25,7 @@ function describeCapability(name: Capability, reach: Reach): string {
 }
 
 /** What these capabilities let a plugin do, in the operator's words, the gravest first. */
-export function describeCapabilities(names: readonly string[], reach: Reach, paint: Paint): string[] {
+export function describeCapabilities(names: readonly string[], reach: Reach, paint: Paint = plain): string[] {
   const known = names.filter(isCapability);
   if (known.length === 0) return ['  It can only compute and answer calls.'];
   return risks.toReversed().flatMap((risk) => {
