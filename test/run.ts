@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { parentOf } from '../supervisor/sandbox/status.ts';
 
 /**
  * Runs the suite (all of it, or the files named as arguments) and ends with one line of counts, which counts assertions that really ran.
@@ -92,15 +93,10 @@ function isCaged(command: string): boolean {
   return /^lattice plugin|bwrap .*--hostname plugin/.test(command);
 }
 
-function parentOf(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[1]);
-}
-
 /** What another run or a service on this machine started has that as its parent; what a test left behind has nobody but who takes in orphans. */
 function isOrphan(pid: number): boolean {
-  let above = parentOf(pid);
-  while (above > 1 && isCaged(readFileSync(`/proc/${above}/cmdline`, 'utf8').replaceAll('\0', ' '))) above = parentOf(above);
-  for (let own = process.pid; own > 0; own = parentOf(own)) if (own === above) return true;
+  let above = parentOf(pid) ?? 0;
+  while (above > 1 && isCaged(readFileSync(`/proc/${above}/cmdline`, 'utf8').replaceAll('\0', ' '))) above = parentOf(above) ?? 0;
+  for (let own = process.pid; own > 0; own = parentOf(own) ?? 0) if (own === above) return true;
   return above <= 1;
 }

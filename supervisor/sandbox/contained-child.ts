@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { causeOfExit } from '../restart-policy.ts';
 import type { Exit } from '../runner.ts';
 import type { SpawnedChild } from './spawn-plan.ts';
-import { findPluginProcess, identifyProcess, isChildOf, type ProcessId, signalProcess } from './status.ts';
+import { findPluginProcess, identifyProcess, type ProcessId, parentOf, signalProcess } from './status.ts';
 import { processesByUid } from './uids.ts';
 
 const signalOf = (code: number): string | null =>
@@ -24,7 +24,7 @@ export function createContainedChild(child: SpawnedChild, uid: number | null) {
   /** The namespace's init while it is our monitor's child: bwrap told only a pid, which after its end may be anybody's. */
   function findInit(): ProcessId | null {
     const told = child.status?.childPid ?? null;
-    if (ended || outer === null || told === null || !isChildOf(outer.pid, told)) return null;
+    if (ended || outer === null || told === null || parentOf(told) !== outer.pid) return null;
     return identifyProcess(told) ?? null;
   }
 

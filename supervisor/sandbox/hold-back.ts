@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Duplex } from 'node:stream';
-import { isChildOf, isTied, type SandboxStatus } from './status.ts';
+import { isTied, parentOf, type SandboxStatus } from './status.ts';
 
 /**
  * Keeps back what a caged child cannot run without until the namespace's init is seen to end with its monitor. Whatever is killed before that
@@ -12,7 +12,7 @@ export function holdBack(monitor: ChildProcess, status: Readonly<SandboxStatus>,
   /** Its parent is asked as well: a pid that bwrap told may be another's by now. */
   function mayGo(): boolean {
     const { childPid } = status;
-    return childPid !== null && monitor.pid !== undefined && isChildOf(monitor.pid, childPid) && isTied(childPid);
+    return childPid !== null && monitor.pid !== undefined && parentOf(childPid) === monitor.pid && isTied(childPid);
   }
 
   /** The plugin's process is there, so its init has at most a few instructions to go. */

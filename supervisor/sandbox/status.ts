@@ -57,12 +57,16 @@ export function findPluginProcess(childPid: number, procRoot = '/proc'): Process
   }
 }
 
-/** Whether a process is another's child at this moment. */
-export function isChildOf(parent: number, pid: number, procRoot = '/proc'): boolean {
+/**
+ * The pid of a process's parent; undefined when it has gone. A parent's own list of its children is no answer: one that is reaped while the
+ * list is read can hide the next.
+ */
+export function parentOf(pid: number, procRoot = '/proc'): number | undefined {
   try {
-    return readFileSync(`${procRoot}/${parent}/task/${parent}/children`, 'latin1').split(' ').includes(String(pid));
+    const text = readFileSync(`${procRoot}/${pid}/stat`, 'latin1');
+    return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[1]);
   } catch {
-    return false;
+    return undefined;
   }
 }
 

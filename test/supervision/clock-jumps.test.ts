@@ -10,7 +10,10 @@ const yearMs = 365 * 24 * 60 * 60_000;
 const jumps = { 'a year ahead': yearMs, 'a year back': -yearMs };
 
 async function crash(real: RealRuntime, end: 'backoff' | 'failed' = 'backoff'): Promise<void> {
-  if (real.runtime.state() !== 'ready') await real.runtime.arm();
+  if (real.runtime.state() !== 'ready') {
+    const armed = await real.runtime.arm();
+    if (!armed.ok) throw new Error(armed.message);
+  }
   const mark = real.entered.length;
   process.kill(real.pid(), 'SIGKILL');
   await real.reached(end, mark);

@@ -1,15 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { identifyProcess, type ProcessId } from '../../supervisor/sandbox/status.ts';
+import { readdirSync } from 'node:fs';
+import { identifyProcess, type ProcessId, parentOf } from '../../supervisor/sandbox/status.ts';
 import { eventually } from './eventually.ts';
-
-function parentOf(pid: number): number | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[1]);
-  } catch {
-    return null; // ended meanwhile
-  }
-}
 
 /** All that a process started, and what that started, each with the moment it began. */
 export function findDescendants(root: number): ProcessId[] {

@@ -178,7 +178,7 @@ function openRuntime(runner: Runner, options: RealOptions) {
     /** Of a child that runs: to signal 0 would hit the whole group of the test. */
     pid(): number {
       const pid = started.at(-1)?.run.pid ?? 0;
-      if (pid <= 1) throw new Error('no child runs');
+      if (pid <= 1) throw new Error(`no child runs: ${runtime.state()}, ${runtime.view().message}`);
       return pid;
     },
     invoke: (method: string, payload: unknown = null, timeoutMs = 60_000) => runtime.invoke('tool', method, payload, { timeoutMs }),

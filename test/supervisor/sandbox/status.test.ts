@@ -3,7 +3,14 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { createStatusReader, findPluginProcess, identifyProcess, signalProcess } from '../../../supervisor/sandbox/status.ts';
+import {
+  createStatusReader,
+  findPluginProcess,
+  identifyProcess,
+  isTied,
+  parentOf,
+  signalProcess,
+} from '../../../supervisor/sandbox/status.ts';
 import { testFolder } from '../../support/test-folder.ts';
 
 const statLine = (pid: number, name: string, state: string, start: number) =>
@@ -50,6 +57,21 @@ t.test('given the init of a sandbox, when its plugin is looked for, then it is t
 t.test('given an init without children, when its plugin is looked for, then there is none', async (t) => {
   const root = testFolder(t, { '20': { task: { '20': { children: '' } } } });
   t.equal(findPluginProcess(20, root), undefined);
+});
+
+t.test('given a process, when its parent is asked for, then it is the process’s own word, whatever its name', async (t) => {
+  const root = testFolder(t, { '12': { stat: '12 (a) S 99 (b) S 20 12 12 0 ' } });
+  t.equal(parentOf(12, root), 20);
+  t.equal(parentOf(13, root), undefined);
+});
+
+t.test('given the init of a sandbox, when its filter does not show yet, then it is not tied', async (t) => {
+  const status = (mode: number) => ({ status: `Name:\tbwrap\nSeccomp:\t${mode}\nSeccomp_filters:\t2\n` });
+  const root = testFolder(t, { '20': status(0), '21': status(2) });
+  t.same(
+    [20, 21, 22].map((pid) => isTied(pid, root)),
+    [false, true, false],
+  );
 });
 
 t.test('given a pid that another process has by now, when it is signalled, then it is not', async (t) => {
