@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { renameSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -5,10 +6,11 @@ import { join } from 'node:path';
 import { Piscina } from 'piscina';
 import { HostError } from '../protocol/errors.ts';
 import type { ManifestFault } from '../protocol/manifest.ts';
+import type { CheckJob } from './check-archive.ts';
 import type { Clock } from './clock.ts';
 import type { Loaded, LoadJob } from './load-staged.ts';
 import type { LoadedBundle } from './loaded-bundle.ts';
-import { type VerifiedManifest, verifyManifest } from './manifest-verify.ts';
+import { type Verdict, type VerifiedManifest, verifyManifest } from './manifest-verify.ts';
 import { ownPlatform } from './platform.ts';
 import type { RefusedBundle } from './plugin-view.ts';
 import type { Staged, StageJob } from './stage-bundle.ts';
@@ -52,7 +54,7 @@ export async function createBundleStore({
     execArgv: [],
   });
   const leases = new Set<{ bundleSha256: string }>();
-  const run = <Result>(job: StageJob | LoadJob): Promise<Result> => pool.run(job, { signal: AbortSignal.timeout(deadlineMs) });
+  const run = <Result>(job: StageJob | LoadJob | CheckJob): Promise<Result> => pool.run(job, { signal: AbortSignal.timeout(deadlineMs) });
 
   async function stage(folder: string): Promise<{ folder: string; result: Staged }> {
     const result = await run<Staged>({
@@ -120,6 +122,14 @@ export async function createBundleStore({
       const { buffer, byteOffset, byteLength } = loaded.artifact;
       const artifact = Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
       return { manifest: verdict.manifest, bundleSha256, artifact, artifactSha256, entry, root, files };
+    },
+
+    /** What a scan would say about these bytes. Nothing of them is kept. */
+    async verify(manifest: Buffer, artifact: Buffer): Promise<Verdict> {
+      const verdict = verifyManifest(manifest, hash('sha256', artifact, 'hex'), policy, clock.wallMs());
+      if (!verdict.ok || verdict.manifest.form !== 'v2') return verdict;
+      const fault = await run<ManifestFault | null>({ kind: 'check', manifest, artifact, platform });
+      return fault ? { ok: false, fault, failed: 'artifact', passed: verdict.passed.filter((check) => check !== 'artifact') } : verdict;
     },
 
     /** Whether the policy still trusts a manifest that was accepted earlier; null when it does. */

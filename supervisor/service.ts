@@ -112,6 +112,7 @@ async function build(
 
   const app = createApp({
     supervisor,
+    trust: bundles,
     tokens,
     kv,
     audit: {

@@ -1,10 +1,13 @@
 import { move, transferableSymbol, valueSymbol } from 'piscina';
+import type { ManifestFault } from '../protocol/manifest.ts';
+import { type CheckJob, checkArchive } from './check-archive.ts';
 import { type Loaded, type LoadJob, loadStaged } from './load-staged.ts';
 import { type Staged, type StageJob, stageBundle } from './stage-bundle.ts';
 
 /** Entry of the worker pool: everything that reads, hashes or unpacks a bundle happens here, off the event loop. */
-export default async function work(job: StageJob | LoadJob): Promise<Staged | Loaded> {
+export default async function work(job: StageJob | LoadJob | CheckJob): Promise<Staged | Loaded | ManifestFault | null> {
   if (job.kind === 'stage') return stageBundle(job);
+  if (job.kind === 'check') return checkArchive(job);
   const loaded = await loadStaged(job);
   if (!loaded.ok) return loaded;
   const moved = { [transferableSymbol]: [loaded.artifact.buffer], [valueSymbol]: loaded };

@@ -19,6 +19,7 @@ import { addServeVerb } from './serve.ts';
 import { addSignVerb } from './sign.ts';
 import { addTestVerb } from './test.ts';
 import { addTokenVerbs } from './token.ts';
+import { addTrustVerb } from './trust.ts';
 import { addVerifyVerb } from './verify.ts';
 import { visible } from './visible.ts';
 
@@ -68,6 +69,7 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
   addNewVerb(program, cli);
   addTestVerb(program, cli);
   addDoctorVerb(program, cli);
+  addTrustVerb(program, cli);
   for (const add of [addKeygenVerb, addPackVerb, addSignVerb, addVerifyVerb, addInspectVerb, addCapsVerb, addMarketVerbs])
     add(program, cli);
   addDevVerbs(program, cli);

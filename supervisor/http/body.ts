@@ -7,28 +7,31 @@ import { HttpRefusal } from './problem.ts';
 export const bodyLimitBytes = 1024 * 1024;
 
 /** The rest of such a body is not read: the connection ends with the answer. */
-const tooLarge = () =>
-  new HttpRefusal('payload-too-large', `a body is at most ${bodyLimitBytes} bytes`, {
+const tooLarge = (mostBytes: number) =>
+  new HttpRefusal('payload-too-large', `a body is at most ${mostBytes} bytes here`, {
     headers: { Connection: 'close' },
-    details: { limit_bytes: bodyLimitBytes, hint: 'send less at once' },
+    details: { limit_bytes: mostBytes, hint: 'send less at once' },
   });
 
 export const hasBody = (req: IncomingMessage): boolean =>
   req.headers['transfer-encoding'] !== undefined || (req.headers['content-length'] ?? '0') !== '0';
 
-export const announcesTooMuch = (req: IncomingMessage): boolean => Number(req.headers['content-length'] ?? 0) > bodyLimitBytes;
+export const announcesTooMuch = (req: IncomingMessage, mostBytes: number): boolean =>
+  Number(req.headers['content-length'] ?? 0) > mostBytes;
 
 /** Reads a JSON body; undefined when there is none. Refuses by the headers alone where they suffice. */
-export async function readJsonBody(req: IncomingMessage): Promise<unknown> {
+export async function readJsonBody(req: IncomingMessage, mostBytes = bodyLimitBytes): Promise<unknown> {
   if (!hasBody(req)) return undefined;
-  if (announcesTooMuch(req)) throw tooLarge();
+  if (announcesTooMuch(req, mostBytes)) throw tooLarge(mostBytes);
   if (!/^application\/json *(;|$)/i.test(req.headers['content-type'] ?? '')) {
     throw unsupported('a body must have the content type application/json', 'send Content-Type: application/json');
   }
   if ((req.headers['content-encoding'] ?? 'identity') !== 'identity') {
     throw unsupported('a compressed body is not accepted', 'send the body without Content-Encoding');
   }
-  const bytes = await getRawBody(req, { limit: bodyLimitBytes, length: req.headers['content-length'] ?? null }).catch(asRefusal);
+  const bytes = await getRawBody(req, { limit: mostBytes, length: req.headers['content-length'] ?? null }).catch((error: unknown) =>
+    asRefusal(error, mostBytes),
+  );
   const parsed = parseStrict(bytes);
   if (parsed.ok) return parsed.value;
   throw new HostError('invalid-params', `the body is refused: ${parsed.detail}`, { rule: parsed.rule, hint: 'send one JSON object' });
@@ -42,9 +45,9 @@ const unsupported = (message: string, hint: string) =>
   });
 
 /** raw-body names what went wrong in `type`. */
-function asRefusal(error: unknown): never {
+function asRefusal(error: unknown, mostBytes: number): never {
   const type = typeof error === 'object' && error !== null && 'type' in error ? error.type : undefined;
-  if (type === 'entity.too.large') throw tooLarge();
+  if (type === 'entity.too.large') throw tooLarge(mostBytes);
   if (type === 'request.aborted') throw new HostError('cancelled', 'the client went away while it sent the body');
   if (type === 'request.size.invalid')
     throw new HostError('invalid-params', 'the body has another length than announced', { rule: 'length-mismatch' });

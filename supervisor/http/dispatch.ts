@@ -83,7 +83,7 @@ function readQuery(text: string): Record<string, string> {
 }
 
 function readBody(route: Route, ctx: Context): Promise<unknown> | undefined {
-  if (route.body !== noBody) return readJsonBody(ctx.req);
+  if (route.body !== noBody) return readJsonBody(ctx.req, route.bodyMostBytes);
   if (!hasBody(ctx.req)) return undefined;
   throw new HttpRefusal('invalid-params', 'this request takes no body', {
     headers: { Connection: 'close' },

@@ -24,6 +24,7 @@ type Row<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodTy
   params: Params;
   query: Query;
   body: Body; // `noBody`: a body is refused
+  bodyMostBytes?: number; // when it may be larger than usual
   /** The plugin that the request is about. A token restricted to one plugin reaches only routes that have this, for that plugin. */
   subject?: (request: { params: z.output<Params>; body: z.output<Body> }) => string;
   handle(request: RouteRequest<z.output<Params>, z.output<Query>, z.output<Body>>): unknown;
@@ -36,7 +37,10 @@ export const noBody = z.undefined();
 export const emptyBody = nothing.optional();
 
 /** A declared route, its types closed over: `run` checks what came and hands it on. */
-export type Route = Pick<Row<z.ZodType, z.ZodType, z.ZodType>, 'method' | 'path' | 'scope' | 'doc' | 'params' | 'query' | 'body'> & {
+export type Route = Pick<
+  Row<z.ZodType, z.ZodType, z.ZodType>,
+  'method' | 'path' | 'scope' | 'doc' | 'params' | 'query' | 'body' | 'bodyMostBytes'
+> & {
   forPluginTokens: boolean;
   run(raw: RawRequest): unknown;
 };

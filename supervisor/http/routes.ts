@@ -7,14 +7,16 @@ import { createLogRoutes } from './log-routes.ts';
 import { createPluginRoutes, type PluginDeps } from './plugin-routes.ts';
 import type { Route } from './route.ts';
 import { createTokenRoutes, type TokenDeps } from './token-routes.ts';
+import { createTrustRoutes, type TrustDeps } from './trust-routes.ts';
 import { createUpgradeRoutes } from './upgrade-routes.ts';
 
-export type RouteDeps = AuditDeps & CallDeps & HealthDeps & KvDeps & PluginDeps & TokenDeps;
+export type RouteDeps = AuditDeps & CallDeps & HealthDeps & KvDeps & PluginDeps & TokenDeps & TrustDeps;
 
 /** The whole API. Rows with a fixed path stand before rows with an id in the same place; calls come first, because they are many. */
 export const createRoutes = (deps: RouteDeps): Route[] => [
   ...createCallRoutes(deps),
   ...createLifecycleRoutes(deps),
+  ...createTrustRoutes(deps),
   ...createPluginRoutes(deps),
   ...createUpgradeRoutes(deps),
   ...createLogRoutes(deps),

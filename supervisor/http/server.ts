@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts';
 import { announcesTooMuch } from './body.ts';
 import type { State } from './dispatch.ts';
 import { isWildcard } from './host-check.ts';
+import { verifyBodyBytes } from './trust-routes.ts';
 
 export type Limits = { headersMs: number; requestMs: number; keepAliveMs: number; checkMs: number; connections: number };
 
@@ -33,7 +34,7 @@ export async function startServer(
   server.maxConnections = limits.connections;
   // Who asks first whether to send a body that is too large is not told to go on.
   server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
-    if (!announcesTooMuch(req)) res.writeContinue();
+    if (!announcesTooMuch(req, verifyBodyBytes)) res.writeContinue();
     void answer(req, res);
   });
   await new Promise<void>((resolve, reject) => {

@@ -1,9 +1,10 @@
+import assert from 'node:assert/strict';
 import t from 'tap';
 import { scopes } from '../../../protocol/scopes.ts';
 import type { Route } from '../../../supervisor/http/route.ts';
 import { createRoutes } from '../../../supervisor/http/routes.ts';
 import { createFakeSupervisor, fakeDoctor } from './fake-supervisor.ts';
-import { startApp } from './start-app.ts';
+import { startApp, verifiable } from './start-app.ts';
 
 // The table alone is read here; what would be called is never reached.
 const nothing = () => Promise.reject(new Error('not reached'));
@@ -12,6 +13,7 @@ const routes = createRoutes({
   tokens: { create: nothing, list: nothing, revoke: nothing },
   audit: { query: nothing, verify: nothing, head: () => ({ seq: 0, hash: '' }) },
   kv: { get: nothing, list: nothing, put: nothing, delete: nothing, buckets: nothing },
+  trust: { verify: nothing, policy: () => assert.fail('not reached') },
   version: '0',
   doctor: () => fakeDoctor,
 });
@@ -19,6 +21,7 @@ const routes = createRoutes({
 const bodies: Record<string, unknown> = {
   'POST /api/plugins/call': { id: 'example.hello', service: 'greeter', method: 'greet' },
   'POST /api/plugins/:id/call': { service: 'greeter', method: 'greet' },
+  'POST /api/plugins/verify': verifiable,
   'POST /api/plugins/lifecycle': { id: 'example.hello', status: 'installed' },
   'POST /api/plugins/:id/transfer': { publisher: 'acme.tools' },
   'PUT /api/plugins/:id/config': { colour: 'green' },

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -13,10 +14,23 @@ import { createDenialLimiter } from '../../../supervisor/denial-limiter.ts';
 import { type AppDeps, createApp } from '../../../supervisor/http/app.ts';
 import { type Limits, startServer } from '../../../supervisor/http/server.ts';
 import { createKvStore } from '../../../supervisor/kv-store.ts';
+import { verifyManifest } from '../../../supervisor/manifest-verify.ts';
 import { createTokens } from '../../../supervisor/tokens.ts';
+import { parseTrustPolicy } from '../../../supervisor/trust-policy.ts';
+import { acmePolicy, signV1 } from '../../support/public-bundle.ts';
 import { createQuietLog } from '../../support/quiet-log.ts';
+import { makeKey } from '../../support/signed-bundle.ts';
 import { testFolder } from '../../support/test-folder.ts';
 import { createFakeSupervisor, fakeDoctor } from './fake-supervisor.ts';
+
+/** Trusts one publisher, whose key tests may sign with. */
+export const trustedKey = makeKey();
+const testPolicy = parseTrustPolicy(acmePolicy(trustedKey.publicBase64));
+/** A bundle of that publisher, as it is sent for verification. */
+export const verifiable = {
+  manifest: JSON.parse(signV1(Buffer.from('an executable'), trustedKey.privateKey).toString()) as Record<string, unknown>,
+  artifact_base64: Buffer.from('an executable').toString('base64'),
+};
 
 export type Answer = { status: number; headers: Record<string, string | string[] | undefined>; text: string; body: unknown };
 type Asked = { token?: string | null; body?: unknown; raw?: string | Buffer; headers?: Record<string, string> };
@@ -35,6 +49,10 @@ export async function startApp(t: Test, options: Options = {}) {
   const fake = createFakeSupervisor();
   const deps: AppDeps = {
     supervisor: fake.supervisor,
+    trust: {
+      policy: () => testPolicy,
+      verify: async (manifest, artifact) => verifyManifest(manifest, hash('sha256', artifact, 'hex'), testPolicy, 0),
+    },
     tokens,
     kv: createKvStore({ database, quota: { keys: 100, bytes: 1024 * 1024 } }),
     audit: {
