@@ -7,7 +7,7 @@ import type { AuditEntry } from '../../supervisor/audit.ts';
 import { createBroker, type HostHandlers } from '../../supervisor/broker.ts';
 import { type Clock, createRealClock } from '../../supervisor/clock.ts';
 import type { Health } from '../../supervisor/plugin-store.ts';
-import type { Launch, Run, Runner } from '../../supervisor/runner.ts';
+import type { Launch, Run, RunEvents, Runner } from '../../supervisor/runner.ts';
 import { loadRunnerBundle } from '../../supervisor/runner-bundle.ts';
 import { createSubprocessRunner } from '../../supervisor/runner-subprocess.ts';
 import { createRuntime } from '../../supervisor/runtime.ts';
@@ -28,6 +28,7 @@ export type RealOptions = {
   clock?: Clock; // the runtime's alone: its deadlines, pings and backoff
   runnerClock?: Clock; // of the deadlines of single calls; real unless a test is about one
   health?: Partial<Health>;
+  interpose?: RunEvents['interpose']; // stands between the two ends of each child
 };
 type Output = { generation: number; source: string; text: string };
 
@@ -101,6 +102,7 @@ function openRuntime(runner: Runner, options: RealOptions) {
       const ended = Promise.withResolvers<void>();
       const run = await runner.start(launch, dispatch, {
         ...events,
+        ...(options.interpose ? { interpose: options.interpose } : {}),
         exited(exit) {
           events.exited(exit);
           ended.resolve();

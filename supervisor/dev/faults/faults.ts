@@ -13,7 +13,7 @@ export const faultActions = {
     value: 1000,
     apply: (line, _step, delayMs) => ({ forward: [`${line}\n`], delayMs }),
   },
-  dup: { doc: 'it arrives twice', apply: (line) => ({ forward: [`${line}\n`, `${line}\n`] }) },
+  dup: { doc: 'it arrives twice', apply: (line) => ({ forward: [`${line}\n${line}\n`] }) },
   garble: {
     doc: 'only its first half arrives, as a line',
     apply: (line) => ({ forward: [`${line.slice(0, Math.ceil(line.length / 2))}\n`] }),
