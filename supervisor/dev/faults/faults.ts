@@ -39,7 +39,8 @@ const isAction = (word: string): word is FaultAction => Object.hasOwn(faultActio
 
 /** Reads `action[:value]@step[#n]`, for example `drop@kv.put.answer#2` or `delay:250@invoke`. Without a number it acts every time. */
 export function parseFault(text: string): Fault {
-  const [, action = '', value, step = '', count] = /^([a-z]+)(?::(\d{1,7}))?@([A-Za-z$][\w$./*]*)(?:#([1-9]\d{0,6}))?$/.exec(text) ?? [];
+  const [, action = '', value, step = '', count] =
+    /^([a-z]+)(?::(\d{1,7}))?@(\*(?:\.answer)?|[A-Za-z$][\w$./]*)(?:#([1-9]\d{0,6}))?$/.exec(text) ?? [];
   const hint = `write action@step: ${Object.keys(faultActions).join(' ')} at initialize, invoke, service.method, ping, shutdown, a host method, or * for every host call; .answer for what comes back; #2 for the second only`;
   if (!isAction(action)) throw new HostError('invalid-params', `"${text.slice(0, 80)}" is not a fault`, { rule: 'fault', hint });
   const { value: usual, doc }: Action = faultActions[action];
