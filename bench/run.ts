@@ -7,6 +7,8 @@ export type Report = { table: string; figures: unknown };
 
 /** Loaded only when asked for; a new suite is one more row. */
 const suites: Record<string, () => Promise<{ measure(): Promise<Report> }>> = {
+  rpc: () => import('./rpc.ts'),
+  invoke: () => import('./invoke.ts'),
   supervision: () => import('./supervision.ts'),
   hung: () => import('./hung.ts'),
 };
