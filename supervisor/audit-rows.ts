@@ -3,27 +3,31 @@ import type { AuditEntry } from './audit.ts';
 import { chainHash, emptyHead, type Head } from './audit-chain.ts';
 import type { Sql } from './database.ts';
 
-/** A row that waits for its number: its columns for SQLite and, as the rest of a JSON array, for the hash. */
-export type PendingRow = { columns: readonly string[]; json: string; opens: string | null; closes: string | null };
+/** A row that waits for its number: its columns behind that as the rest of a JSON array, for the hash and for SQLite alike. */
+export type PendingRow = { json: string; opens: string | null; closes: string | null };
 
 const columnNames = 'seq, time, kind, plugin, generation, actor, method, verdict, code, rule, request_id, summary, hash';
-// Binding null costs five times as much as binding a text, so none is bound as '' and SQLite turns it back.
-const placeholders =
-  "(?, ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), nullif(?, ''), ?, ?)";
-const rowsPerStatement = [500, 256, 128, 64]; // below the last, a statement of exactly the rows that are left
+// A row bound column by column costs the event loop three microseconds in the binding alone; one text for all rows costs next to nothing, and
+// SQLite takes it apart in its own thread.
+const insertRows = `INSERT INTO audit (${columnNames}) SELECT ${columnNames
+  .split(', ')
+  .map((_name, at) => `value ->> ${at}`)
+  .join(', ')} FROM jsonb_each(?)`;
+const rowsPerStatement = 500;
 const textMost = 256; // a method or an id may be whatever a child sent
 const summaryMost = 2048;
 
-/** Unpaired surrogates would come back from SQLite as U+FFFD, and the hash would not match what is stored. */
-function clip(text: string | null | undefined): string | null {
-  if (!text) return null;
-  if (text.length <= textMost && text.isWellFormed()) return text;
-  return text.slice(0, textMost).toWellFormed();
+/** Unpaired surrogates would come back from SQLite as U+FFFD, and what is behind a NUL not at all: the hash would not match what is stored. */
+function keepable(text: string): string {
+  const whole = text.isWellFormed() ? text : text.toWellFormed();
+  return whole.includes('\0') ? whole.replaceAll('\0', '\ufffd') : whole;
 }
+
+const clip = (text: string | null | undefined): string | null => (text ? keepable(text.slice(0, textMost)) : null);
 
 function clipSummary(summary: string | undefined): string {
   if (!summary) return '{}';
-  return summary.length <= summaryMost ? summary.toWellFormed() : '{"left_out":"longer than 2048 characters"}';
+  return summary.length <= summaryMost ? keepable(summary) : '{"left_out":"longer than 2048 characters"}';
 }
 
 /** Done when the row is handed in, so that what its author changes later does not change the record. */
@@ -45,7 +49,6 @@ export function encodeEntry(entry: AuditEntry, time: string): PendingRow {
     clipSummary(entry.summary),
   ];
   return {
-    columns: columns.map((column) => (column === null ? '' : String(column))),
     json: JSON.stringify(columns).slice(1),
     opens: entry.opens ? requestId : null,
     closes: entry.kind === 'host.outcome' ? requestId : null,
@@ -58,28 +61,19 @@ export async function readHead(sql: Sql): Promise<Head> {
 
 /** Inserts rows behind the given head and returns the new one. The caller holds the transaction. */
 export function createAuditInserter(sql: Sql): (head: Head, rows: readonly PendingRow[]) => Promise<Head> {
-  const statements = new Map<number, string>();
-  const statementOf = (rows: number): string => {
-    const sqlText = statements.get(rows) ?? `INSERT INTO audit (${columnNames}) VALUES ${Array(rows).fill(placeholders).join()}`;
-    statements.set(rows, sqlText);
-    return sqlText;
-  };
-
   return async function insert(head, rows) {
     let { seq, hash } = head;
     let inserting: Promise<unknown> = Promise.resolve();
-    for (let from = 0; from < rows.length; ) {
-      const left = rows.length - from;
-      const chunk = rows.slice(from, from + (rowsPerStatement.find((size) => size <= left) ?? left));
-      const params: string[] = [];
-      for (const row of chunk) {
+    for (let from = 0; from < rows.length; from += rowsPerStatement) {
+      let texts = '';
+      for (const row of rows.slice(from, from + rowsPerStatement)) {
         seq += 1;
-        hash = chainHash(hash, `[${seq},${row.json}`);
-        params.push(String(seq), ...row.columns, hash);
+        const text = `[${seq},${row.json}`;
+        hash = chainHash(hash, text);
+        texts += `${texts === '' ? '[' : ','}${text.slice(0, -1)},"${hash}"]`;
       }
       await inserting; // the hashes of one chunk are computed while SQLite inserts the one before
-      inserting = sql.run(statementOf(chunk.length), params);
-      from += chunk.length;
+      inserting = sql.run(insertRows, [`${texts}]`]);
     }
     await inserting;
     await markDecisions(sql, head.seq, rows);
