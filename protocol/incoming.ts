@@ -4,7 +4,13 @@ import type { MessageId } from './message.ts';
 import { wireLimits } from './version.ts';
 
 /** What a handler may know of the request it answers. */
-export type RequestContext = { readonly id: MessageId; readonly signal: AbortSignal; progress(value: unknown): void };
+export type RequestContext = {
+  readonly id: MessageId;
+  readonly signal: AbortSignal;
+  /** What the signal says, without making one. */
+  readonly aborted?: boolean;
+  progress(value: unknown): void;
+};
 export type HandleRequest = (method: string, params: unknown, context: RequestContext) => Promise<unknown>;
 
 type Deps = {
@@ -24,10 +30,26 @@ export function createIncoming({ handle, counters, send, uncounted, onExceeded }
   // All methods go through one door, so that a method nobody knows is decided and recorded like any other.
   server.applyMiddleware(async (_next, request, context) => {
     const result = await handle(request.method, request.params, context);
-    if (typeof result === 'function' || typeof result === 'symbol') throw new HostError('internal', 'the result is not JSON');
+    if (!isJson(result)) throw new HostError('internal', 'the result is not JSON');
     return { jsonrpc: '2.0', id: request.id ?? null, result: result ?? null };
   });
   server.mapErrorToJSONRPCErrorResponse = (id, error) => ({ jsonrpc: '2.0', id, error: toRpcError(error) });
+
+  const isJson = (result: unknown) => typeof result !== 'function' && typeof result !== 'symbol';
+
+  /** The usual call, an id and params by name, goes straight to the door; json-rpc-2.0 would cost as much as all the rest of the way. */
+  function runNamed(id: MessageId, method: string, params: object, context: Running): void {
+    handle(method, params, context).then(
+      (result) =>
+        answer(
+          id,
+          isJson(result)
+            ? { jsonrpc: '2.0', id, result: result ?? null }
+            : { jsonrpc: '2.0', id, error: toRpcError(new HostError('internal', 'the result is not JSON')) },
+        ),
+      (thrown: unknown) => answer(id, { jsonrpc: '2.0', id, error: toRpcError(thrown) }),
+    );
+  }
 
   const answerError = (id: MessageId, error: unknown) => send({ jsonrpc: '2.0', id, error: toRpcError(error) });
 
@@ -58,8 +80,12 @@ export function createIncoming({ handle, counters, send, uncounted, onExceeded }
         return true;
       }
       refusedInARow = 0;
-      const context = createContext(id, send);
+      const context = new Context(id, send);
       running.set(id, context);
+      if (typeof params === 'object' && params !== null && !Array.isArray(params)) {
+        runNamed(id, method, params, context);
+        return true;
+      }
       server.receive({ jsonrpc: '2.0', id, method, params }, context).then(
         (response) => answer(id, response),
         (thrown: unknown) => answer(id, { jsonrpc: '2.0', id, error: toRpcError(thrown) }),
@@ -77,21 +103,33 @@ export function createIncoming({ handle, counters, send, uncounted, onExceeded }
   };
 }
 
-/** Most handlers never look at the signal: it is made when asked for. */
-function createContext(id: MessageId, send: Deps['send']): Running {
-  let controller: AbortController | null = null;
-  let aborted: HostError | null = null;
-  return {
-    id,
-    get signal() {
-      controller ??= new AbortController();
-      if (aborted) controller.abort(aborted);
-      return controller.signal;
-    },
-    abort(reason) {
-      aborted ??= reason;
-      controller?.abort(aborted);
-    },
-    progress: (value) => void send({ jsonrpc: '2.0', method: '$/progress', params: { id, value } }),
-  };
+/**
+ * Most handlers never look at the signal: it is made when asked for. A class, because one is made for each request, and an object with a getter of
+ * its own costs ten times as much.
+ */
+class Context implements Running {
+  readonly id: MessageId;
+  readonly #send: Deps['send'];
+  #controller: AbortController | null = null;
+  #reason: HostError | null = null;
+
+  constructor(id: MessageId, send: Deps['send']) {
+    this.id = id;
+    this.#send = send;
+  }
+  get aborted(): boolean {
+    return this.#reason !== null;
+  }
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#reason) this.#controller.abort(this.#reason);
+    return this.#controller.signal;
+  }
+  abort(reason: HostError): void {
+    this.#reason ??= reason;
+    this.#controller?.abort(this.#reason);
+  }
+  progress(value: unknown): void {
+    this.#send({ jsonrpc: '2.0', method: '$/progress', params: { id: this.id, value } });
+  }
 }

@@ -1,6 +1,5 @@
-import { JSONRPCClient, type JSONRPCResponse } from 'json-rpc-2.0';
 import { createDeadlines, type Timers } from './deadlines.ts';
-import { fromRpcError, HostError, toRpcError } from './errors.ts';
+import { fromRpcError, HostError } from './errors.ts';
 import { encodeLine } from './framing.ts';
 import type { MessageId } from './message.ts';
 import { wireLimits } from './version.ts';
@@ -30,6 +29,10 @@ type Pending = {
   line: string;
   vital: boolean;
   onAnswer: RequestOptions['onAnswer'];
+  resolve(result: unknown): void;
+  reject(error: HostError): void;
+  /** No longer listens to the caller's signal. */
+  leave: (() => void) | null;
 };
 
 /** Our own requests: at most 64 in flight, more wait in a bounded queue; each has a deadline that counts from the moment it was asked. */
@@ -41,7 +44,6 @@ export function createOutgoing({ timers, counters, send, sendLine, unsentBytes, 
   let inFlight = 0;
   let nextId = 1;
   let closed: HostError | null = null;
-  const client = new JSONRPCClient<number>((_message, id) => transmit(id));
   const deadlines = createDeadlines<number>(timers, (id) =>
     abandon(id, new HostError('deadline-exceeded', `no answer to ${pending.get(id)?.method ?? 'the request'} in time`)),
   );
@@ -60,11 +62,10 @@ export function createOutgoing({ timers, counters, send, sendLine, unsentBytes, 
     inFlight++;
   }
 
-  /** Hands the answer to json-rpc-2.0, which settles the promise it gave out, and lets the next one go. */
-  function finish(id: MessageId, response: JSONRPCResponse): void {
-    const entry = pending.get(id);
-    if (!entry) return;
+  /** Forgets the request, and lets the next one go. */
+  function remove(id: MessageId, entry: Pending): void {
     pending.delete(id);
+    entry.leave?.();
     deadlines.remove(id as number); // the ids that we issue are numbers
     if (entry.sent) inFlight--;
     else {
@@ -72,7 +73,6 @@ export function createOutgoing({ timers, counters, send, sendLine, unsentBytes, 
       const place = queue.indexOf(id as number);
       if (place >= 0) queue.splice(place, 1); // given up before it was sent: its place is free again
     }
-    client.receive(response);
     while (queue.length > 0 && inFlight < wireLimits.inFlight) {
       const next = queue.shift() ?? 0;
       queuedBytes -= pending.get(next)?.line.length ?? 0;
@@ -80,7 +80,12 @@ export function createOutgoing({ timers, counters, send, sendLine, unsentBytes, 
     }
   }
 
-  const fail = (id: MessageId, error: HostError): void => finish(id, { jsonrpc: '2.0', id, error: toRpcError(error) });
+  function fail(id: MessageId, error: HostError): void {
+    const entry = pending.get(id);
+    if (!entry) return;
+    remove(id, entry);
+    entry.reject(error);
+  }
 
   function abandon(id: number, error: HostError): void {
     const entry = pending.get(id);
@@ -97,41 +102,58 @@ export function createOutgoing({ timers, counters, send, sendLine, unsentBytes, 
     fail(id, error);
   }
 
-  async function request(method: string, params: unknown, options: RequestOptions): Promise<unknown> {
-    if (closed) throw closed;
-    if (options.signal?.aborted) throw new HostError('cancelled', 'the request was cancelled before it was sent');
-    const vital = options.vital ?? false;
+  function request(method: string, params: unknown, options: RequestOptions): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const refused = begin(method, params, options, resolve, reject);
+      if (refused) reject(refused);
+    });
+  }
+
+  /** The reason when the request cannot be made. */
+  function begin(
+    method: string,
+    params: unknown,
+    { signal, timeoutMs, vital = false, onProgress, onAnswer }: RequestOptions,
+    resolve: Pending['resolve'],
+    reject: Pending['reject'],
+  ): HostError | null {
+    if (closed) return closed;
+    if (signal?.aborted) return new HostError('cancelled', 'the request was cancelled before it was sent');
     if (queue.length >= wireLimits.queued && !vital)
-      throw new HostError('rate-limited', `${wireLimits.queued} requests wait already`, { rule: 'queue-full', hint: 'ask less at once' });
+      return new HostError('rate-limited', `${wireLimits.queued} requests wait already`, { rule: 'queue-full', hint: 'ask less at once' });
     const id = nextId++;
     const line = encodeLine({ jsonrpc: '2.0', id, method, params });
-    if (line === null) throw tooLarge();
-    if (unsentBytes() + queuedBytes + line.length > heldMostBytes && !vital)
-      throw new HostError('rate-limited', 'the other end has not read what it was sent', {
+    if (line === null) return tooLarge();
+    if (!vital && unsentBytes() + queuedBytes + line.length > heldMostBytes)
+      return new HostError('rate-limited', 'the other end has not read what it was sent', {
         rule: 'unread-requests',
         hint: 'ask less at once',
       });
-    pending.set(id, { method, onProgress: options.onProgress, sent: false, line, vital, onAnswer: options.onAnswer });
-    deadlines.add(id, options.timeoutMs);
+    const leave = signal ? follow(id, method, signal) : null;
+    pending.set(id, { method, onProgress, sent: false, line, vital, onAnswer, resolve, reject, leave });
+    deadlines.add(id, timeoutMs);
+    transmit(id);
+    return null;
+  }
+
+  function follow(id: number, method: string, signal: AbortSignal): () => void {
     const cancel = () => abandon(id, new HostError('cancelled', `${method} was cancelled`));
-    options.signal?.addEventListener('abort', cancel, { once: true });
-    try {
-      const response = await client.requestAdvanced({ jsonrpc: '2.0', id, method, params }, id);
-      if (response.error) throw fromRpcError(response.error);
-      return response.result;
-    } finally {
-      options.signal?.removeEventListener('abort', cancel);
-      if (pending.delete(id)) deadlines.remove(id);
-    }
+    signal.addEventListener('abort', cancel, { once: true });
+    return () => signal.removeEventListener('abort', cancel);
   }
 
   return {
     request,
     /** False when the id was never issued. */
     settle(id: MessageId, value: Record<string, unknown>): boolean {
-      if (pending.get(id)?.sent) {
-        if (Object.hasOwn(value, 'result')) pending.get(id)?.onAnswer?.(value.result);
-        finish(id, value as unknown as JSONRPCResponse); // classifyMessage has checked its shape
+      const entry = pending.get(id);
+      if (entry?.sent) {
+        remove(id, entry);
+        if (value.error !== undefined) entry.reject(fromRpcError(value.error));
+        else {
+          entry.onAnswer?.(value.result);
+          entry.resolve(value.result);
+        }
         return true;
       }
       if (!forgotten.delete(id)) return false;

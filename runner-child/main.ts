@@ -20,7 +20,7 @@ const timers: Timers = {
   monotonicMs: () => performance.now(),
   timer(delayMs, run) {
     const handle = setTimeout(run, delayMs);
-    return { cancel: () => clearTimeout(handle) };
+    return { cancel: () => clearTimeout(handle), rest: () => void handle.unref(), wake: () => void handle.ref() };
   },
 };
 

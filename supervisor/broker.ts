@@ -22,11 +22,13 @@ export type BrokerDeps = {
   actor(): string | null; // whose invocations the child is working on
   handlers: HostHandlers;
   rates: RateLimiters;
-  append(entry: AuditEntry): Promise<void>; // resolves when durable
+  append(entry: AuditEntry, when?: 'now' | 'soon'): Promise<void>; // resolves when durable
   appendDenial(entry: AuditEntry, key: string): void;
   clock: Clock;
 };
-export type Dispatch = (method: string, params: unknown, context: { readonly signal: AbortSignal }) => Promise<unknown>;
+export type Dispatch = (method: string, params: unknown, context: DispatchContext) => Promise<unknown>;
+/** `aborted` says what the signal would, so that none has to be made for a call that nobody cancels. */
+export type DispatchContext = { readonly signal: AbortSignal; readonly aborted?: boolean };
 
 const readAheadMs = 50; // a read may run ahead of its committed row by this much
 
@@ -34,8 +36,9 @@ const readAheadMs = 50; // a read may run ahead of its committed row by this muc
 export function createBroker(deps: BrokerDeps): Dispatch {
   const { grant, generation, handlers, rates, clock } = deps;
   let calls = 0;
-  const uncommittedSince: number[] = []; // when each read whose row is not committed yet was let through; rows commit in order
-  let lastAppend: Promise<void> = Promise.resolve();
+  const uncommittedSince: number[] = []; // when the first read of each commit that is not done yet was let through; commits keep their order
+  let lastAppend: Promise<void> | null = null;
+  let lastSettled: Promise<void> = Promise.resolve();
 
   function refuse(entry: AuditEntry, error: HostError): never {
     const rule = typeof error.details.rule === 'string' ? error.details.rule : null;
@@ -45,12 +48,15 @@ export function createBroker(deps: BrokerDeps): Dispatch {
     throw error;
   }
 
-  async function recordRead(entry: AuditEntry): Promise<void> {
-    const now = clock.monotonicMs();
-    if (now - (uncommittedSince[0] ?? now) > readAheadMs) await lastAppend;
-    uncommittedSince.push(now);
+  const isTooFarAhead = () => uncommittedSince.length > 0 && clock.monotonicMs() - (uncommittedSince[0] ?? 0) > readAheadMs;
+
+  function recordRead(entry: AuditEntry): void {
+    const append = deps.append(entry, 'soon');
+    if (append === lastAppend) return; // the same commit
+    lastAppend = append;
+    uncommittedSince.push(clock.monotonicMs());
     const settled = () => void uncommittedSince.shift();
-    lastAppend = deps.append(entry).then(settled, settled); // reads go on while the disk is full; the failure is logged where it happens
+    lastSettled = append.then(settled, settled); // reads go on while the disk is full; the failure is logged where it happens
   }
 
   return async function dispatch(method, raw, context) {
@@ -60,7 +66,7 @@ export function createBroker(deps: BrokerDeps): Dispatch {
       plugin: grant.pluginId,
       generation,
       actor: deps.actor(),
-      method: printable(method),
+      method: isHostMethod(method) ? method : printable(method),
       requestId,
       summary: '{}',
     };
@@ -82,26 +88,41 @@ export function createBroker(deps: BrokerDeps): Dispatch {
     if (outOfReach) refuse(entry, outOfReach);
 
     const allowed: AuditEntry = { ...entry, verdict: 'allow', summary: summarise(row.auditFields, parsed.data) };
-    const call: HostCall = {
-      grant,
-      generation,
-      requestId,
-      entry: allowed,
-      get signal() {
-        return context.signal;
-      },
-    };
+    const call = new Call(grant, generation, requestId, allowed, context);
     // The row that parsed the params also picked the handler; TypeScript cannot correlate the two.
     const handle = handlers[method] as (params: unknown, call: HostCall) => Promise<unknown>;
     /** The grant may have gone, or the asker, while the row was made durable. */
     function act(): Promise<unknown> {
-      if (!context.signal.aborted && isPossible(known, deps.askable())) return handle(parsed.data, call);
+      if (!(context.aborted ?? context.signal.aborted) && isPossible(known, deps.askable())) return handle(parsed.data, call);
       throw new HostError('cancelled', `${method} was given up before it began`, { rule: 'revoked' });
     }
     if (row.effect === 'outside') return row.result.parse(await actOutside(act, allowed, deps.append));
-    if (row.effect === 'none') await recordRead(allowed);
+    if (row.effect === 'none') {
+      if (isTooFarAhead()) await lastSettled;
+      recordRead(allowed);
+    }
     return row.result.parse(await act());
   };
+}
+
+/** A class, because one is made for each call, and an object with a getter of its own costs ten times as much. */
+class Call implements HostCall {
+  readonly grant: Grant;
+  readonly generation: number;
+  readonly requestId: string;
+  readonly entry: AuditEntry;
+  readonly #context: DispatchContext;
+
+  constructor(grant: Grant, generation: number, requestId: string, entry: AuditEntry, context: DispatchContext) {
+    this.grant = grant;
+    this.generation = generation;
+    this.requestId = requestId;
+    this.entry = entry;
+    this.#context = context;
+  }
+  get signal(): AbortSignal {
+    return this.#context.signal;
+  }
 }
 
 /** The decision is durable before the effect starts; its outcome is a row of its own, and one that a crash left open is closed at the next start. */

@@ -1,4 +1,4 @@
-export type Timer = { cancel(): void };
+export type Timer = { cancel(): void; rest?(): void; wake?(): void };
 
 /** Wall time is for people and records; intervals are measured on the monotonic clock, which no one can set. */
 export type Clock = {
@@ -12,7 +12,7 @@ export const createRealClock = (): Clock => ({
   monotonicMs: () => performance.now(),
   timer(delayMs, run) {
     const handle = setTimeout(run, delayMs);
-    return { cancel: () => clearTimeout(handle) };
+    return { cancel: () => clearTimeout(handle), rest: () => void handle.unref(), wake: () => void handle.ref() };
   },
 });
 

@@ -23,6 +23,9 @@ export type Tx = Sql & {
   audit(row: AuditEntry): void;
 };
 
+/** `soon`: nobody waits for the row; it may share a commit with what comes within some milliseconds. */
+export type When = 'now' | 'soon';
+
 export type Database = {
   /** A connection of its own that sees what is committed. */
   read: Sql;
@@ -32,7 +35,7 @@ export type Database = {
    */
   write<T>(job: (tx: Tx) => Promise<T>): Promise<T>;
   /** An audit row outside any job. Resolves when it is durable; a caller that does not wait need not catch. */
-  append(entry: AuditEntry): Promise<void>;
+  append(entry: AuditEntry, when?: When): Promise<void>;
   /** The last committed row of the chain; seq 0 when there is none. */
   head(): Head;
   /** Transactions committed since it was opened. */

@@ -1,17 +1,18 @@
 import { HostError } from '../protocol/errors.ts';
 import type { Head } from './audit-chain.ts';
 import { createAuditInserter, encodeEntry, type PendingRow, readHead } from './audit-rows.ts';
-import { type Clock, timestamp } from './clock.ts';
+import { type Clock, type Timer, timestamp } from './clock.ts';
 import type { Database, Tx } from './database.ts';
 import type { Log } from './log.ts';
 import { type Connection, errorNumber } from './sqlite-connection.ts';
 import { createJobTx } from './write-job.ts';
 
 type Job = { run(tx: Tx): Promise<unknown>; resolve(value: unknown): void; reject(reason: unknown): void };
-type Batch = { items: (Job | PendingRow)[]; committed: PromiseWithResolvers<void> };
+type Batch = { items: (Job | PendingRow)[]; committed: PromiseWithResolvers<void>; urgent: boolean };
 type Settled = { rows: readonly PendingRow[]; settle: readonly (() => void)[] };
 
 const itemsPerCommit = 2000; // some 15 ms of work: a caller waits for the batch before its own and for its own
+const lingerMs = 10; // rows that nobody waits for: a commit each would cost more than all else that a read does
 const failureLogMs = 1000;
 const isJob = (item: Job | PendingRow): item is Job => 'run' in item;
 
@@ -29,26 +30,47 @@ export function createGroupCommit(deps: {
   let headKnown = true;
   let commits = 0;
   let working: Promise<void> | undefined;
+  let lingering: Timer | undefined;
   let ended = false;
   const stamp = createStamp(clock);
   const failures = createFailureLog(clock, deps.log);
 
-  function enqueue(item: Job | PendingRow): Promise<void> {
+  function enqueue(item: Job | PendingRow, urgent = true): Promise<void> {
     let batch = queue.at(-1);
     if (!batch || batch.items.length >= itemsPerCommit) {
-      batch = { items: [], committed: Promise.withResolvers() };
+      batch = { items: [], committed: Promise.withResolvers(), urgent: false };
       batch.committed.promise.catch(() => undefined); // nobody has to wait for an appended row
       queue.push(batch);
     }
     batch.items.push(item);
-    working ??= work();
+    batch.urgent ||= urgent;
+    if (!working) begin();
     return batch.committed.promise;
+  }
+
+  const isDue = (): boolean => queue.length > 1 || (queue[0]?.urgent ?? false);
+
+  function begin(): void {
+    if (!isDue()) {
+      if (queue.length > 0) lingering ??= clock.timer(lingerMs, workNow);
+      return;
+    }
+    lingering?.cancel();
+    lingering = undefined;
+    working ??= work();
+  }
+
+  function workNow(): void {
+    lingering = undefined;
+    for (const batch of queue) batch.urgent = true;
+    if (!working) begin();
   }
 
   async function work(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve)); // what else this tick asks for shares the transaction
-    for (let batch = queue.shift(); batch; batch = queue.shift()) await commit(batch);
+    while (isDue()) await commit(queue.shift() as Batch); // due: there is one
     working = undefined;
+    begin();
   }
 
   async function commit(batch: Batch): Promise<void> {
@@ -83,10 +105,10 @@ export function createGroupCommit(deps: {
         enqueue({ run, resolve: resolve as (value: unknown) => void, reject });
       });
     },
-    append(entry) {
+    append(entry, when) {
       try {
         if (ended) throw closedError();
-        return enqueue(encodeEntry(entry, stamp()));
+        return enqueue(encodeEntry(entry, stamp()), when !== 'soon');
       } catch (error) {
         const refused = Promise.reject(error);
         refused.catch(() => undefined);
@@ -97,6 +119,7 @@ export function createGroupCommit(deps: {
     commits: () => commits,
     async end() {
       ended = true;
+      workNow();
       await working;
     },
   };

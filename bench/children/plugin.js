@@ -7,7 +7,8 @@ export default {
     bench: {
       echo: (payload) => payload,
       cpu: () => process.cpuUsage(),
-      run: ({ key, count, inFlight }, { host }) => drive(() => persist(() => host.kv.get({ key })), count, inFlight),
+      run: ({ key, count, inFlight }, { host }) =>
+        drive(inFlight > 1 ? () => persist(() => host.kv.get({ key })) : () => host.kv.get({ key }), count, inFlight),
     },
   },
 };

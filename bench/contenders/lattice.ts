@@ -17,6 +17,7 @@ import { createRateLimiter } from '../../supervisor/rate-limiter.ts';
 import type { Run } from '../../supervisor/runner.ts';
 import { loadRunnerBundle } from '../../supervisor/runner-bundle.ts';
 import { createSubprocessRunner } from '../../supervisor/runner-subprocess.ts';
+import { createPipeMaker } from '../../supervisor/sandbox/response-pipe.ts';
 import { describeOwnNode, findTools } from '../../supervisor/sandbox/tools.ts';
 import { createUidPool } from '../../supervisor/sandbox/uids.ts';
 import { createTestLaunch } from '../../test/support/launch.ts';
@@ -103,6 +104,7 @@ async function createRunner() {
   const level = tools.bwrap ? 'isolated' : 'none';
   return createSubprocessRunner({
     ...{ tools, runnerBundle: await loadRunnerBundle(), clock, callTimeoutMs: 30_000, share: shareFor(rates), createLeaf: null },
+    pipes: createPipeMaker(tools.shell),
     uids: process.getuid?.() === 0 ? createUidPool() : null,
     suspectSandbox: () => {},
     sandbox: () => ({ level, minimum: level, layers: [] }),
