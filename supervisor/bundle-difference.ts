@@ -67,10 +67,16 @@ function compareServices(from: Manifest, to: Manifest): Differences['services'] 
 const methodsOf = ({ services = [] }: Manifest): Map<string, ServiceMethod> =>
   new Map(services.flatMap(({ name, methods }) => methods.map((method) => [`${name}.${method.name}`, method] as const)));
 
-/** `scopes`: what a caller needs; none named means an administrator. */
+/** `scopes`: what a caller needs beside `plugin:call`; none named means an administrator. */
 const describeMethod = ({ effect, scopes, timeout_ms, budget }: ServiceMethod): Record<string, string> => ({
   effect,
-  scopes: [...scopes].sort().join(' ') || 'plugin:admin',
+  scopes:
+    scopes.length === 0
+      ? 'plugin:admin'
+      : scopes
+          .filter((scope) => scope !== 'plugin:call')
+          .sort()
+          .join(' ') || 'none',
   timeout_ms: String(timeout_ms ?? 'default'),
   budget: budget
     ? `${budget.timeout_ms} ms, ${budget.stdout_bytes} + ${budget.stderr_bytes} bytes, ${budget.host_calls} host calls`

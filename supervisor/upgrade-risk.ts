@@ -64,18 +64,21 @@ function judgeServices({ services: { removed, changed } }: Differences): Reason[
 
 function judgeMethod({ method, changes }: MethodChange): Reason[] {
   return changes.flatMap(({ field, from, to }): Reason[] => {
-    if (field === 'scopes') {
-      const dropped = from.split(' ').filter((scope) => !to.split(' ').includes(scope));
-      const asked = to.split(' ').filter((scope) => !from.split(' ').includes(scope));
-      return [
-        ...(dropped.length > 0
-          ? [{ level: 'high' as const, text: `${method} no longer asks its callers for ${dropped.join(' and ')}` }]
-          : []),
-        ...(asked.length > 0 ? [{ level: 'medium' as const, text: `callers of ${method} will need ${asked.join(' and ')}` }] : []),
-      ];
-    }
+    if (field === 'scopes') return judgeScopes(method, scopesIn(from), scopesIn(to));
     return field === 'effect' ? [judgeEffect(method, from, to)] : [];
   });
+}
+
+const scopesIn = (text: string): string[] => text.split(' ').filter((scope) => scope !== 'none');
+
+/** Callers that were kept out and no longer are weigh more than callers that are newly kept out. */
+function judgeScopes(method: string, from: readonly string[], to: readonly string[]): Reason[] {
+  const asked = to.filter((scope) => !from.includes(scope));
+  const dropped = asked.includes('plugin:admin') ? [] : from.filter((scope) => !to.includes(scope)); // an administrator's is more than any
+  return [
+    ...(dropped.length > 0 ? [{ level: 'high' as const, text: `${method} no longer asks its callers for ${dropped.join(' and ')}` }] : []),
+    ...(asked.length > 0 ? [{ level: 'medium' as const, text: `callers of ${method} will need ${asked.join(' and ')}` }] : []),
+  ];
 }
 
 const orderOf = (risk: string): number => (risks as readonly string[]).indexOf(risk);

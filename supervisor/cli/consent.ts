@@ -35,15 +35,17 @@ export function describeCapabilities(names: readonly string[], reach: Reach, pai
   });
 }
 
-/** Which key vouches for a bundle, and each check that it went through. */
-export function describeVerification(verification: VerificationView, paint: Paint): string[] {
-  const { key, key_not_after, checks, fault } = verification;
+/** Which key vouches for a bundle, and each check that it went through; `brief`: in one line where there is nothing to say. */
+export function describeVerification(verification: VerificationView, paint: Paint, brief = false): string[] {
+  const { key, key_not_after, checks, fault, trusted } = verification;
   const marks = { passed: paint('green', 'passed'), failed: paint('red', 'FAILED'), 'not-checked': 'not checked' };
   return [
     key === null
       ? `  ${paint('red', 'No key vouches for it.')}`
       : `  Signed with the key ${visible(key)}${key_not_after ? `, valid until ${visible(key_not_after)}` : ''}`,
-    ...checks.map(({ says, result }) => `    ${marks[result]}: ${visible(says)}`),
+    ...(brief && trusted
+      ? [`    all ${checks.length} checks ${marks.passed}`]
+      : checks.map(({ says, result }) => `    ${marks[result]}: ${visible(says)}`)),
     ...(fault ? [`  ${paint('red', `Not trusted: ${visible(fault.code)}`)}: ${visible(fault.detail)}`] : []),
   ];
 }

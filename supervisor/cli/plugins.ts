@@ -121,7 +121,7 @@ function describePlugin(cli: Cli, plugin: PluginDetail): string[] {
     ...(plugin.rollback ? [field('former', `${visible(plugin.rollback.version)}: lattice plugins rollback ${plugin.id}`)] : []),
     field('bundle', plugin.bundle_sha256),
     field('artifact', plugin.artifact_sha256),
-    ...describeVerification(plugin.verification, cli.paint),
+    ...describeVerification(plugin.verification, cli.paint, true),
     ...describeCapabilities(plugin.capabilities, plugin, cli.paint),
     ...(methods.length ? ['  It answers calls of:', ...methods.map(visible)] : []),
     ...(plugin.consents.length ? ['  Consents:', ...plugin.consents.slice(0, consentsShown).map(describeConsent)] : []),

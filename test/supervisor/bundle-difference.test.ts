@@ -146,6 +146,20 @@ const cases: Case[] = [
     reason: /will need plugin:logs/,
   },
   {
+    what: 'a method that becomes an administrator’s',
+    to: of({ ...newer, ...greet({ scopes: [] }) }),
+    differences: { services: { changed: [{ changes: [{ field: 'scopes', from: 'kv:admin node:read', to: 'plugin:admin' }] }] } },
+    level: 'medium',
+    reason: /will need plugin:admin/,
+  },
+  {
+    what: 'a method that any caller may call',
+    to: of({ ...newer, ...greet({ scopes: ['plugin:call'] }) }),
+    differences: { services: { changed: [{ changes: [{ field: 'scopes', from: 'kv:admin node:read', to: 'none' }] }] } },
+    level: 'high',
+    reason: /no longer asks its callers for kv:admin and node:read/,
+  },
+  {
     what: 'an effect that rises',
     to: of({ ...newer, ...greet({ effect: 'host' }) }),
     differences: { services: { changed: [{ changes: [{ field: 'effect', from: 'write', to: 'host' }] }] } },
