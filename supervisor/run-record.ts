@@ -7,7 +7,7 @@ import type { Exit } from './runner.ts';
 import type { Fact } from './runtime-states.ts';
 
 const exitsKept = 20;
-const stderrKept = 20;
+export const stderrKept = 20;
 const lineMost = 500;
 
 /** What was seen of one run, for the day its end has to be explained. `fault` is what we saw before the exit, and why the exit will come. */
@@ -60,7 +60,7 @@ export function concludeRun(
     code: exit.code,
     signal: exit.signal,
     detail: record.fault?.detail || exit.detail,
-    stderrTail: record.stderrTail,
+    stderrTail: exit.lastLines ? exit.lastLines.slice(-stderrKept).map((text) => text.slice(0, lineMost)) : record.stderrTail,
     lastHostCall: record.lastHostCall,
   };
   return {

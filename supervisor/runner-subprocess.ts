@@ -7,7 +7,8 @@ import { childShare, createWorkMeter, type WorkShare } from '../protocol/work.ts
 import type { Clock, Timer } from './clock.ts';
 import { createOutputLines } from './output-lines.ts';
 import type { SandboxView } from './plugin-view.ts';
-import type { Launch, Run, RunEvents, Runner } from './runner.ts';
+import { stderrKept } from './run-record.ts';
+import type { Exit, Launch, Run, RunEvents, Runner } from './runner.ts';
 import { type Cell, type CellDeps, startInCell } from './sandbox/cell.ts';
 import { createContainedChild } from './sandbox/contained-child.ts';
 import { openDescriptors } from './sandbox/descriptors.ts';
@@ -95,11 +96,14 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
   const contained = createContainedChild(child, uid);
   let strays = 0;
   const stderrOf = { outOfMemory: false }; // V8 says so before it aborts
+  const hearOf = (text: string) => {
+    stderrOf.outOfMemory ||= /^FATAL ERROR: .*out of memory/i.test(text);
+  };
   const stderr = createOutputLines({
     ...output,
     monotonicMs: deps.clock.monotonicMs,
     onLine(text) {
-      stderrOf.outOfMemory ||= /^FATAL ERROR: .*out of memory/i.test(text);
+      hearOf(text);
       events.output('stderr', text);
     },
   });
@@ -144,12 +148,23 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
       }),
     );
     stderr.end();
-    if (stderr.droppedBytes() > 0)
-      events.output('stderr', `(${stderr.droppedBytes()} bytes printed to stderr were dropped: over the rate)`);
-    events.exited(stderrOf.outOfMemory && exit.cause === 'signal' ? { ...exit, cause: 'out-of-memory' } : exit);
+    events.exited(conclude(exit));
   });
 
   initialize();
+
+  /** What the rate limit dropped may have named the cause. */
+  function conclude(exit: Exit): Exit {
+    let lastLines: readonly string[] | undefined;
+    if (stderr.droppedBytes() > 0) {
+      const note = `(${stderr.droppedBytes()} bytes printed to stderr were dropped: over the rate)`;
+      events.output('stderr', note);
+      lastLines = [...stderr.lastLines(stderrKept - 1), note];
+      for (const line of lastLines) hearOf(line);
+    }
+    const cause = stderrOf.outOfMemory && exit.cause === 'signal' ? 'out-of-memory' : exit.cause;
+    return { ...exit, cause, ...(lastLines ? { lastLines } : {}) };
+  }
 
   function initialize(): void {
     // Before the next message is looked at: a plugin may ask in the same breath.

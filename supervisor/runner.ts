@@ -27,7 +27,14 @@ export type Launch = {
 /** No name of a service or a method holds a space. */
 export const budgetKey = (service: string, method: string): string => `${service} ${method}`;
 
-export type Exit = { cause: Cause; code: number | null; signal: string | null; detail: string };
+export type Exit = {
+  cause: Cause;
+  code: number | null;
+  signal: string | null;
+  detail: string;
+  /** What it printed last, where not all of it came through as output. */
+  lastLines?: readonly string[];
+};
 
 /** The two streams that the protocol runs on, as the supervisor sees them, and the end of what is behind them. */
 export type ChildWire = { input: Readable; output: Writable; kill(): void };

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { compileNative, readBomb } from '../children/bombs/compile-native.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
+import { readFault } from '../support/kill-steps.ts';
 import { openWorkshop } from '../support/real-runtime.ts';
 
 const workshop = await openWorkshop();
@@ -81,4 +82,17 @@ t.test('given a native plugin, when it prints to stdout, then it is logged with 
   await real.reached('backoff', 0);
 
   t.match(real.lastExit(), { cause: 'protocol-violation', detail: /^stray-output/ });
+});
+
+t.test('given a flood on stderr, when the child then names its fault and ends, then that line is the last that why shows', async (t) => {
+  const real = workshop.open(t, { artifact: readFault('raw.js'), clock: createFakeClock() });
+  await real.runtime.arm();
+  await real.invoke('flood', { fd: 2, text: 'a line of the log, quite an ordinary one\n', total: 16 * 1024 * 1024 });
+  await real.invoke('write', { fd: 2, base64: Buffer.from('Error: the database is gone\n').toString('base64') });
+  process.kill(real.pid(), 'SIGKILL');
+  await real.reached('backoff', 0);
+
+  const tail = real.lastExit()?.stderr_tail ?? [];
+  t.equal(tail.length, 20);
+  t.match(tail.slice(-3), [/^about to write$/, /^Error: the database is gone$/, /^\(\d{7,} bytes printed to stderr were dropped/]);
 });

@@ -57,3 +57,20 @@ t.test('given a flood of line feeds, when there are more than a second may have,
   t.equal(lines.length, 50);
   t.equal(output.droppedBytes(), 9950);
 });
+
+t.test('given a flood that is dropped, when its last lines are asked for, then they are those that came last', async (t) => {
+  const { output, lines } = open(100);
+  for (let n = 0; n < 10_000; n++) output.push(Buffer.from(`line ${n}\n`));
+  for (const part of ['the ca', 'use\nnever ', 'ended']) output.push(Buffer.from(part));
+
+  t.ok(lines.length < 100);
+  t.same(output.lastLines(3), ['line 9999', 'the cause', 'never ended']);
+  output.push(Buffer.alloc(100_000, 'x'));
+  t.same(output.lastLines(3), ['x'.repeat(20)]);
+  output.push(Buffer.from('\nlast\n'));
+  t.same(output.lastLines(3), ['last']);
+});
+
+t.test('given nothing printed, when its last lines are asked for, then there are none', async (t) => {
+  t.same(open().output.lastLines(20), []);
+});
