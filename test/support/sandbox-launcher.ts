@@ -7,7 +7,6 @@ import type { Level } from '../../supervisor/sandbox/levels.ts';
 import { spawnPlan } from '../../supervisor/sandbox/spawn-plan.ts';
 import { findPluginProcess, identifyProcess } from '../../supervisor/sandbox/status.ts';
 import { describeOwnNode, findTools } from '../../supervisor/sandbox/tools.ts';
-import { createUidPool } from '../../supervisor/sandbox/uids.ts';
 
 /** What a test asks of this process, as JSON in the first line of its stdin. */
 export type LauncherOrder = {
@@ -32,7 +31,7 @@ export type LauncherSays =
 
 const say = (said: LauncherSays) => process.stdout.write(`${JSON.stringify(said)}\n`);
 
-const uids = process.getuid?.() === 0 ? createUidPool() : null;
+const uids = process.getuid?.() === 0 ? (await import('../../supervisor/sandbox/uids.ts')).createUidPool() : null;
 const inputEnded = new Promise<void>((resolve) => process.stdin.once('end', resolve));
 
 /** Stands for the supervisor, in a process that a test can kill: launches one plugin and lives on. */

@@ -1,13 +1,17 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, chmodSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
 import type { Test } from 'tap';
+import { placeNode } from '../../supervisor/sandbox/place-node.ts';
 import { isReachableByOthers } from '../../supervisor/sandbox/trusted-path.ts';
 import type { LauncherOrder, LauncherSays } from './sandbox-launcher.ts';
 
-const launcher = fileURLToPath(new URL('./sandbox-launcher.ts', import.meta.url));
+const here = { node: process.execPath, launcher: fileURLToPath(new URL('./sandbox-launcher.ts', import.meta.url)) };
 /** A user that is nobody's, outside the range that children get. */
 export const plainUser = 61_190;
 export const witnessFd = 40;
@@ -24,7 +28,32 @@ export function whyNot(user: User, ...programs: string[]): string | false {
   const isRoot = process.getuid?.() === 0;
   if (user === 'root') return isRoot ? false : 'this run is not root’s';
   if (!isRoot) return false; // this run is a plain user's itself
-  return isReachableByOthers(process.execPath) && isReachableByOthers(launcher, 'read') ? false : 'another user cannot reach this checkout';
+  return forOthers === null ? 'no folder that another user can reach was found' : false;
+}
+
+/** What another user runs: this checkout's files where they can be reached, else copies in a folder that goes with this process. */
+const forOthers = process.getuid?.() === 0 ? await (canReach(here) ? here : copyForOthers()) : here;
+
+function canReach({ node, launcher }: typeof here): boolean {
+  return isReachableByOthers(node) && isReachableByOthers(launcher, 'read');
+}
+
+async function copyForOthers(): Promise<typeof here | null> {
+  const folder = mkdtempSync(join(tmpdir(), 'lattice-launcher-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const copy = { node: await placeNode(process.execPath), launcher: join(folder, 'launcher.mjs') };
+  // What only root needs stays behind: it loads a library of the checkout.
+  await build({
+    entryPoints: [here.launcher],
+    outfile: copy.launcher,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    external: ['*/uids.ts'],
+  });
+  chmodSync(folder, 0o755);
+  chmodSync(copy.launcher, 0o644);
+  return canReach(copy) ? copy : null;
 }
 
 const lowered =
@@ -51,9 +80,10 @@ type Said<K extends LauncherSays['kind']> = Extract<LauncherSays, { kind: K }>;
 export function openSession(t: Test, user: User, order: LauncherOrder, env: Record<string, string> = {}) {
   const stdio = Array.from({ length: witnessFd + 1 }, (_, fd) => (fd <= 2 || fd === witnessFd ? ('pipe' as const) : ('ignore' as const)));
   const lower = user === 'plain user' ? lowered : [];
+  const program = (user === 'plain user' && forOthers) || here;
   // A test runner may add to the environment of what it spawns: only what the test gives may be there.
   const only = ['/usr/bin/env', '-i', ...Object.entries(env).map(([name, value]) => `${name}=${value}`)];
-  const [file = '', ...args] = [...lower, ...only, process.execPath, launcher, 'launch'];
+  const [file = '', ...args] = [...lower, ...only, program.node, program.launcher, 'launch'];
   const launcherProcess: ChildProcess = spawn(file, args, { stdio, cwd: '/' });
   const said: LauncherSays[] = [];
   const waiting: (() => void)[] = [];
