@@ -2,6 +2,7 @@ import { isAbsolute, resolve } from 'node:path';
 import { z } from 'zod';
 import { HostError } from '../protocol/errors.ts';
 import { defaultRates } from '../protocol/host-methods.ts';
+import { type Exemption, parseExemption } from './host/egress-rules.ts';
 import { logLevels } from './log.ts';
 import { type Policy, readPolicy } from './policy.ts';
 
@@ -16,6 +17,8 @@ export type Config = Readonly<{
   runner: (typeof runnerChoices)[number];
   sandbox: (typeof sandboxChoices)[number];
   egressAllow: string;
+  marketIndex: string | null;
+  marketAllow: readonly Exemption[];
   notifyChannels: string | null;
   allowUnsigned: boolean;
   runAs: string | null;
@@ -41,6 +44,23 @@ function parseListen(text: string, context: z.RefinementCtx): { host: string; po
   return { host: match[1] ?? match[2] ?? '', port };
 }
 
+function isPlace(text: string): boolean {
+  const url = URL.parse(text);
+  return isAbsolute(text) || (url?.protocol === 'https:' && url.username + url.password + url.search + url.hash === '');
+}
+
+function parseNetworks(text: string, context: z.RefinementCtx): Exemption[] {
+  const entries = text.split(',').map((entry) => entry.trim());
+  return entries
+    .filter((entry) => entry !== '')
+    .flatMap((entry) => {
+      const parsed = parseExemption(entry);
+      if (typeof parsed !== 'string') return [parsed];
+      context.addIssue({ code: 'custom', message: `"${entry.slice(0, 120).replace(/[^\x20-\x7e]/g, '?')}": ${parsed}` });
+      return [];
+    });
+}
+
 const schema = z.strictObject({
   LATTICE_LISTEN: z.string().default('127.0.0.1:8088').transform(parseListen),
   LATTICE_DATA_DIR: absolute('the data directory'),
@@ -49,6 +69,8 @@ const schema = z.strictObject({
   LATTICE_RUNNER: z.enum(runnerChoices).default('subprocess'),
   LATTICE_SANDBOX: z.enum(sandboxChoices).default('isolated'),
   LATTICE_EGRESS_ALLOW: z.string().default(''),
+  LATTICE_MARKET_INDEX: z.string().refine(isPlace, 'must be an absolute path, or an https URL without user, query or fragment').optional(),
+  LATTICE_MARKET_ALLOW: z.string().default('').transform(parseNetworks),
   LATTICE_NOTIFY_CHANNELS: absolute('the channels file').optional(),
   LATTICE_ALLOW_UNSIGNED: flag.default(false),
   LATTICE_RUN_AS: z
@@ -93,6 +115,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     runner: env.LATTICE_RUNNER,
     sandbox: env.LATTICE_SANDBOX,
     egressAllow: env.LATTICE_EGRESS_ALLOW,
+    marketIndex: env.LATTICE_MARKET_INDEX ?? null,
+    marketAllow: Object.freeze(env.LATTICE_MARKET_ALLOW),
     notifyChannels: env.LATTICE_NOTIFY_CHANNELS ?? null,
     allowUnsigned: env.LATTICE_ALLOW_UNSIGNED,
     runAs: env.LATTICE_RUN_AS ?? null,

@@ -21,6 +21,7 @@ import { createApp } from './http/app.ts';
 import { startServer } from './http/server.ts';
 import { createKvStore } from './kv-store.ts';
 import type { Log } from './log.ts';
+import { createMarket } from './market/market.ts';
 import { loadChannels, noChannels } from './notify/channels.ts';
 import { createDelivery } from './notify/delivery.ts';
 import { createOutbox } from './notify/outbox.ts';
@@ -110,11 +111,23 @@ async function build(
   });
   stops.add(() => supervisor.stop());
 
+  const market = await createMarket({
+    place: config.marketIndex,
+    exemptions: config.marketAllow,
+    maxAgeDays: policy.market.maxAgeDays,
+    dataDir,
+    client: network.client,
+    database,
+    policy: bundles.policy,
+    sandbox: runner.sandbox,
+    clock,
+  });
   const app = createApp({
     supervisor,
     trust: bundles,
     tokens,
     kv,
+    market,
     audit: {
       query: (filter) => queryAudit(database.read, filter),
       verify: async () => verifyChain(database.read, await readHeadFile(headFile)),
@@ -173,6 +186,7 @@ async function openNetwork({ config, clock, log, database, logs, uid }: Network)
     pluginLog: (id, message) => logs.of(id).write(0, 'supervisor', 'warn', message),
   });
   return {
+    client,
     delivery,
     httpFetch: createHttpFetch({ client, allow }),
     notifySend: createNotifySend({ channels, outbox, database, onQueued: () => delivery.wake() }),

@@ -33,7 +33,18 @@ async function verify(cli: Cli, folder: string, trust: string | undefined): Prom
   const verdict = verifyManifest(manifest, artifactSha256, policy ?? noPolicy, cli.io.clock.wallMs());
   const about = { bundle_sha256: hash('sha256', manifest, 'hex'), artifact_sha256: artifactSha256, ...describe(verdict) };
   const hint = policy === null ? 'name the trust policy that is to judge it with --trust' : 'lattice inspect shows what the bundle says';
-  await showChecks(cli, home, about, await listChecks(verdict), hint);
+  await showChecks(cli, home, about, [...(await listChecks(verdict)), ...(await listArchive(verdict, manifest, artifact))], hint);
+}
+
+/** The archive of a v2 bundle is unpacked before it runs: that must be possible, here and for this machine. */
+async function listArchive(verdict: Verdict, manifest: Buffer, artifact: Buffer): Promise<CheckRow[]> {
+  if (!verdict.ok || verdict.manifest.entrypoints === null) return [];
+  const { checkArchive } = await import('../check-archive.ts');
+  const { ownPlatform } = await import('../platform.ts');
+  const platform = ownPlatform();
+  const fault = await checkArchive({ kind: 'check', manifest, artifact, platform });
+  if (fault) return [{ check: 'archive', verdict: 'fail', rule: fault.code, reason: fault.detail }];
+  return [{ check: 'archive', verdict: 'pass', rule: null, reason: `the archive can be unpacked and holds the program for ${platform}` }];
 }
 
 const describe = (verdict: Verdict) => {

@@ -14,11 +14,13 @@ const routes = createRoutes({
   audit: { query: nothing, verify: nothing, head: () => ({ seq: 0, hash: '' }) },
   kv: { get: nothing, list: nothing, put: nothing, delete: nothing, buckets: nothing },
   trust: { verify: nothing, policy: () => assert.fail('not reached') },
+  market: { view: () => Object.assign({}), refresh: nothing, fetch: nothing },
   version: '0',
   doctor: () => fakeDoctor,
 });
 
 const bodies: Record<string, unknown> = {
+  'POST /api/marketplace/fetch': { id: 'example.hello', version: '1.0.0' },
   'POST /api/plugins/call': { id: 'example.hello', service: 'greeter', method: 'greet' },
   'POST /api/plugins/:id/call': { service: 'greeter', method: 'greet' },
   'POST /api/plugins/verify': verifiable,
@@ -30,6 +32,8 @@ const bodies: Record<string, unknown> = {
 };
 // A right to do it, and yet nothing there to do it to: these answer otherwise than with success.
 const expected: Record<string, number> = {
+  'POST /api/marketplace/refresh': 503,
+  'POST /api/marketplace/fetch': 404,
   'POST /api/tokens': 201,
   'DELETE /api/tokens/:id': 404,
   'POST /api/plugins/:id/upgrade': 409,

@@ -11,10 +11,12 @@ import { queryAudit } from '../../../supervisor/audit-query.ts';
 import { createRealClock } from '../../../supervisor/clock.ts';
 import { openDatabase } from '../../../supervisor/database.ts';
 import { createDenialLimiter } from '../../../supervisor/denial-limiter.ts';
+import { createGuardedClient } from '../../../supervisor/host/guarded-client.ts';
 import { type AppDeps, createApp } from '../../../supervisor/http/app.ts';
 import { type Limits, startServer } from '../../../supervisor/http/server.ts';
 import { createKvStore } from '../../../supervisor/kv-store.ts';
 import { verifyManifest } from '../../../supervisor/manifest-verify.ts';
+import { createMarket, type MarketDeps } from '../../../supervisor/market/market.ts';
 import { createTokens } from '../../../supervisor/tokens.ts';
 import { parseTrustPolicy } from '../../../supervisor/trust-policy.ts';
 import { acmePolicy, signV1 } from '../../support/public-bundle.ts';
@@ -34,7 +36,7 @@ export const verifiable = {
 
 export type Answer = { status: number; headers: Record<string, string | string[] | undefined>; text: string; body: unknown };
 type Asked = { token?: string | null; body?: unknown; raw?: string | Buffer; headers?: Record<string, string> };
-type Options = { limits?: Partial<Limits>; listen?: AppDeps['listen']; host?: string; dataDir?: string };
+type Options = { limits?: Partial<Limits>; listen?: AppDeps['listen']; host?: string; dataDir?: string; market?: Partial<MarketDeps> };
 
 /** The control plane on a port of its own, with the real tokens, store and audit, and a supervisor in memory. */
 export async function startApp(t: Test, options: Options = {}) {
@@ -47,12 +49,25 @@ export async function startApp(t: Test, options: Options = {}) {
   const denials = createDenialLimiter({ clock, append: database.append });
   const tokens = createTokens({ database, clock });
   const fake = createFakeSupervisor();
+  const market = await createMarket({
+    place: null,
+    exemptions: [],
+    maxAgeDays: 90,
+    dataDir,
+    client: createGuardedClient({ clock }),
+    database,
+    policy: () => parseTrustPolicy(Buffer.from('{}')),
+    sandbox: () => null,
+    clock,
+    ...options.market,
+  });
   const deps: AppDeps = {
     supervisor: fake.supervisor,
     trust: {
       policy: () => testPolicy,
       verify: async (manifest, artifact) => verifyManifest(manifest, hash('sha256', artifact, 'hex'), testPolicy, 0),
     },
+    market,
     tokens,
     kv: createKvStore({ database, quota: { keys: 100, bytes: 1024 * 1024 } }),
     audit: {
