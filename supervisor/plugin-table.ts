@@ -121,7 +121,7 @@ export function createPluginTable(deps: PluginTableDeps) {
   /** Why the bundle of this id that is on disk does not count. */
   const refusedOf = (id: string): RefusedBundle | null => listRefused().find((each) => each.id === id) ?? null;
 
-  return { entries, find, findAccepted, adopt, load, rescan, refused: listRefused, refusedOf };
+  return { entries, find, findAccepted, adopt, load, rescan, condemnUntrusted, refused: listRefused, refusedOf };
 }
 
 export type PluginTable = ReturnType<typeof createPluginTable>;

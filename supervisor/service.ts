@@ -6,6 +6,7 @@ import { verifyChain } from './audit-chain.ts';
 import { createHeadFile, readHeadFile } from './audit-head.ts';
 import { queryAudit } from './audit-query.ts';
 import { type BundleStore, createBundleStore } from './bundle-store.ts';
+import { checkPaths } from './check-paths.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { lockDataDir } from './data-lock.ts';
@@ -70,6 +71,7 @@ async function build(
   stops: ReturnType<typeof createStopList>,
 ): Promise<Service> {
   const { dataDir, policy } = config;
+  checkPaths(config, uid);
   await prepareDataDir(dataDir, uid);
   const lock = await lockDataDir(dataDir);
   stops.add(() => lock.release());

@@ -10,6 +10,7 @@ import type { Actor, CallOptions, CallRequest, PluginView, Supervisor } from './
 import { viewExit } from './run-record.ts';
 import { defaultInvokeTimeoutMs, viewPlugin, viewPluginDetail } from './view-plugin.ts';
 import { viewVerification } from './view-verification.ts';
+import { watchTrust } from './watch-trust.ts';
 
 export type SupervisorDeps = PluginTableDeps & { probationMs: number };
 type ExchangeRequest = { id: string; bundleSha256?: string };
@@ -22,6 +23,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
   const queue = createKeyedQueue();
   let started = false;
   let stopping = false;
+  let stopWatch = (): void => {};
   const view = (entry: PluginEntry): PluginView => viewPlugin(entry, table.refusedOf(entry.id));
 
   const verify = (manifest: string, artifactSha256: string) =>
@@ -98,6 +100,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     async start() {
       await table.load();
       await inTurn('(rescan)', table.rescan);
+      stopWatch = watchTrust({ clock: deps.clock, policy: bundles.policy, judge: table.condemnUntrusted });
       for (const { accepted } of entries.values()) {
         if (accepted?.record.status !== 'active') continue;
         const { runtime } = accepted.serving;
@@ -185,6 +188,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     },
     async stop() {
       stopping = true;
+      stopWatch();
       const all = [...entries.values()];
       await Promise.all(all.flatMap(({ accepted }) => (accepted ? [accepted.serving.runtime.close(), abandonExchange(accepted)] : [])));
       await Promise.all(all.map(({ accepted }) => accepted?.log.flush()));
