@@ -39,6 +39,9 @@ const egress = z
   .regex(egressPattern, 'host:port, lower case, one port; *. only in front')
   .refine((text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65535, 'the port is over 65535');
 
+/** What a manifest, or the operator of an older one, may list. */
+export const egressList = z.array(egress).max(64).refine(unique, 'a host stands twice');
+
 export const manifestV3 = z
   .strictObject({
     schema: z.literal(schemaV3),
@@ -55,7 +58,7 @@ export const manifestV3 = z
     type: z.enum(pluginTypes),
     engine: z.enum(['node', 'native', 'template', 'quickjs', 'wasm']),
     capabilities: z.array(z.enum(capabilityNames)).max(capabilityNames.length).refine(unique, 'a capability stands twice'),
-    egress: z.array(egress).max(64).refine(unique, 'a host stands twice').optional(),
+    egress: egressList.optional(),
     routes: z
       .array(
         z.strictObject({

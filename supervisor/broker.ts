@@ -7,7 +7,13 @@ import { checkReach } from './grant-reach.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 
 /** The capabilities of one verified manifest, and what they are narrowed to. */
-export type Grant = { pluginId: string; capabilities: ReadonlySet<Capability>; egress: readonly string[]; readBuckets: readonly string[] };
+export type Grant = {
+  pluginId: string;
+  capabilities: ReadonlySet<Capability>;
+  egress: readonly string[];
+  egressSetBy?: 'manifest' | 'operator';
+  readBuckets: readonly string[];
+};
 
 /** What a handler knows of the call. One with effect `database` writes `entry` in its own transaction, whatever comes of the call. */
 export type HostCall = { grant: Grant; generation: number; requestId: string; signal: AbortSignal; entry: AuditEntry };

@@ -1,12 +1,13 @@
 import { HostError } from '../protocol/errors.ts';
 import type { BundleStore, VerifiedBundle } from './bundle-store.ts';
+import { requireSettable } from './operator-egress.ts';
 import { type AcceptedPlugin, asOffer, isAvailable, offeredBundle, type PluginEntry, statusOf } from './plugin-entry.ts';
 import { decideTransition, type Status } from './plugin-lifecycle.ts';
 import type { PluginStore } from './plugin-store.ts';
 import type { PluginTable } from './plugin-table.ts';
 import type { Actor } from './plugin-view.ts';
 
-export type StatusRequest = { id: string; status: Status; bundleSha256?: string };
+export type StatusRequest = { id: string; status: Status; bundleSha256?: string; egress?: readonly string[] };
 type Deps = { table: PluginTable; bundles: BundleStore; store: PluginStore; isStopping(): boolean };
 
 export const notAvailable = (id: string): HostError =>
@@ -39,10 +40,12 @@ export function abandonExchange({ incoming, outgoing }: AcceptedPlugin): Promise
 
 /** Takes a plugin from one status to another, and waits until it is so. */
 export function createStatusChange({ table, bundles, store, isStopping }: Deps) {
-  async function install(entry: PluginEntry, shown: string | undefined, actor: Actor): Promise<void> {
+  async function install(entry: PluginEntry, { bundleSha256: shown, egress }: StatusRequest, actor: Actor): Promise<void> {
     const bundle = requireOffered(entry);
     requireShown(shown, bundle.bundleSha256, entry.id);
-    await bundles.keepWhile(bundle.bundleSha256, async () => table.adopt(await store.accept(asOffer(bundle), actor.id)));
+    if (egress !== undefined) requireSettable(bundle.manifest, egress);
+    const offer = asOffer(bundle, egress ?? []);
+    await bundles.keepWhile(bundle.bundleSha256, async () => table.adopt(await store.accept(offer, actor.id)));
   }
 
   /** Records what is wanted, arms, and takes it back to `disabled`, with the reason, when that fails. */
@@ -86,7 +89,12 @@ export function createStatusChange({ table, bundles, store, isStopping }: Deps) 
         hint: 'verified -> installed -> active -> disabled -> active',
       });
     }
-    if (decision === 'installed') await install(entry, request.bundleSha256, actor);
+    if (request.egress !== undefined && decision !== 'installed')
+      throw new HostError('invalid-params', `${request.id} is ${present}; its hosts are set with its installation, or by themselves`, {
+        rule: 'egress-at-install',
+        hint: `change them: lattice plugins egress ${request.id} --allow host:port`,
+      });
+    if (decision === 'installed') await install(entry, request, actor);
     else if (decision === 'active' || decision === 'restart') await activate(entry, request.bundleSha256, actor);
     else if (decision === 'disabled') await disable(entry, actor);
   };

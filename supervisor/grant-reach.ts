@@ -23,9 +23,11 @@ function egressReach({ url }: ParsedParams<'http.fetch'>, grant: Grant): HostErr
   const line = egressLine(parsed.hostname, port);
   return new HostError('egress-blocked', `${grant.pluginId} may not connect to ${parsed.hostname}:${port}`, {
     rule: 'egress-not-listed',
-    ...(line === null
-      ? { hint: 'no manifest line could allow this host' }
-      : { pointer: '/egress/-', line, hint: `add ${line} to "egress" in the manifest` }),
+    ...(line !== null && grant.egressSetBy === 'operator'
+      ? { hint: `the operator sets its hosts: lattice plugins egress ${grant.pluginId} --allow ${JSON.parse(line)}` }
+      : line === null
+        ? { hint: 'no manifest line could allow this host' }
+        : { pointer: '/egress/-', line, hint: `add ${line} to "egress" in the manifest` }),
   });
 }
 

@@ -1,6 +1,7 @@
 import { highestRisk } from '../protocol/capabilities.ts';
 import { defaultResources, type Resources } from '../protocol/manifest.ts';
 import type { LoadedBundle } from './loaded-bundle.ts';
+import { egressOf, isEgressSetByOperator } from './operator-egress.ts';
 import { budgetKey, type Launch } from './runner.ts';
 
 /** What one generation is started with: a grant is made from nothing less than a verified manifest. */
@@ -9,6 +10,7 @@ export function createLaunch(
   generation: number,
   config: Readonly<Record<string, unknown>>,
   ceilings: Resources,
+  operatorEgress: readonly string[],
 ): Launch {
   const { manifest, artifact, entry } = bundle;
   const asked = { ...defaultResources, ...manifest.resources };
@@ -21,7 +23,8 @@ export function createLaunch(
     grant: {
       pluginId: manifest.id,
       capabilities: new Set(manifest.capabilities),
-      egress: manifest.egress ?? [],
+      egress: egressOf(manifest, operatorEgress),
+      egressSetBy: isEgressSetByOperator(manifest) ? 'operator' : 'manifest',
       readBuckets: manifest.kv?.read_buckets ?? [],
     },
     services: Object.fromEntries((manifest.services ?? []).map(({ name, methods }) => [name, methods.map((method) => method.name)])),

@@ -18,7 +18,12 @@ function refuseOtherPublisher(bundle: AcceptedBundle, owner: string): void {
   });
 }
 
-export async function acceptBundle(tx: Tx, { bundle, terms }: Offer, actor: string | null, now: string): Promise<PluginRecord> {
+export async function acceptBundle(
+  tx: Tx,
+  { bundle, terms, operatorEgress }: Offer,
+  actor: string | null,
+  now: string,
+): Promise<PluginRecord> {
   const known = await findPlugin(tx, bundle.id);
   if (known) {
     refuseOtherPublisher(bundle, known.owner);
@@ -30,19 +35,16 @@ export async function acceptBundle(tx: Tx, { bundle, terms }: Offer, actor: stri
     });
   }
   await tx.run(
-    `INSERT INTO plugins (id, owner, publisher, name, type, version, bundle_sha256, artifact_sha256, manifest, status, accepted_by, verified_at,
-       installed_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'installed', ?, ?, ?, ?, ?)`,
-    [bundle.id, bundle.publisher, ...bundleColumns(bundle), actor, bundle.verifiedAt, now, now, now],
+    `INSERT INTO plugins (id, owner, publisher, name, type, version, bundle_sha256, artifact_sha256, manifest, operator_egress, status, accepted_by,
+       verified_at, installed_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'installed', ?, ?, ?, ?, ?)`,
+    [bundle.id, bundle.publisher, ...bundleColumns(bundle), JSON.stringify(operatorEgress), actor, bundle.verifiedAt, now, now, now],
   );
   await addConsent(tx, bundle, terms, { kind: 'install', actor, time: now });
   const { version, bundleSha256 } = bundle;
   const { capabilities } = terms;
-  audit(
-    tx,
-    bundle.id,
-    { actor },
-    { change: 'status', from: 'verified', to: 'installed', version, bundle_sha256: bundleSha256, capabilities },
-  );
+  const egress = operatorEgress.length > 0 ? { egress: operatorEgress } : {}; // the manifest's own are in the manifest
+  const change = { change: 'status', from: 'verified', to: 'installed', version, bundle_sha256: bundleSha256, capabilities, ...egress };
+  audit(tx, bundle.id, { actor }, change);
   return loadPlugin(tx, bundle.id);
 }
 
@@ -127,6 +129,13 @@ export async function changeConfig(
   await loadPlugin(tx, id);
   await tx.run('UPDATE plugins SET config = ?, updated_at = ? WHERE id = ?', [text, now, id]);
   audit(tx, id, { actor }, { change: 'config', bytes }); // its values may be secrets
+  return loadPlugin(tx, id);
+}
+
+export async function changeEgress(tx: Tx, id: string, hosts: readonly string[], actor: string | null, now: string): Promise<PluginRecord> {
+  const known = await loadPlugin(tx, id);
+  await tx.run('UPDATE plugins SET operator_egress = ?, updated_at = ? WHERE id = ?', [JSON.stringify(hosts), now, id]);
+  audit(tx, id, { actor }, { change: 'egress', from: known.operatorEgress, to: hosts });
   return loadPlugin(tx, id);
 }
 

@@ -1,5 +1,6 @@
 import type { Manifest } from '../protocol/manifest-form.ts';
 import type { VerifiedBundle } from './bundle-store.ts';
+import { egressOf } from './operator-egress.ts';
 import type { PluginHealth } from './plugin-health.ts';
 import type { Status } from './plugin-lifecycle.ts';
 import type { PluginLog } from './plugin-log.ts';
@@ -47,11 +48,15 @@ export function versionsOf({ accepted }: PluginEntry): PluginVersion[] {
   return [serving, ...(incoming ? [incoming.version] : []), ...(outgoing ? [outgoing.version] : [])];
 }
 
-/** What consent to a manifest covers. */
-export const termsOf = (manifest: Manifest): Terms => ({ capabilities: manifest.capabilities, egress: manifest.egress ?? [] });
+/** What consent covers: a manifest, and the hosts that the operator set for one that has no field for them. */
+export const termsOf = (manifest: Manifest, operatorEgress: readonly string[]): Terms => ({
+  capabilities: manifest.capabilities,
+  egress: egressOf(manifest, operatorEgress),
+});
 
-export const asOffer = ({ manifest, bundleSha256, text, verifiedAt }: VerifiedBundle): Offer => ({
-  terms: termsOf(manifest),
+export const asOffer = ({ manifest, bundleSha256, text, verifiedAt }: VerifiedBundle, operatorEgress: readonly string[]): Offer => ({
+  terms: termsOf(manifest, operatorEgress),
+  operatorEgress,
   bundle: {
     id: manifest.id,
     publisher: manifest.publisher,

@@ -3,8 +3,9 @@ import type { Sql } from './database.ts';
 import { type History, readHistories } from './plugin-history.ts';
 import type { PluginRecord } from './plugin-store.ts';
 
-type Stored = Omit<PluginRecord, 'config' | 'health' | keyof History> & {
+type Stored = Omit<PluginRecord, 'config' | 'operatorEgress' | 'health' | keyof History> & {
   config: string;
+  operatorEgress: string;
   exits: string;
   crashTimesMs: string;
   broken: number;
@@ -12,7 +13,7 @@ type Stored = Omit<PluginRecord, 'config' | 'health' | keyof History> & {
 };
 
 const columns = `id, owner, publisher, name, type, version, bundle_sha256 AS bundleSha256, artifact_sha256 AS artifactSha256, manifest, status,
-  config, accepted_by AS acceptedBy, verified_at AS verifiedAt, installed_at AS installedAt, activated_at AS activatedAt,
+  config, operator_egress AS operatorEgress, accepted_by AS acceptedBy, verified_at AS verifiedAt, installed_at AS installedAt, activated_at AS activatedAt,
   disabled_at AS disabledAt, created_at AS createdAt, updated_at AS updatedAt, exits, crash_times_ms AS crashTimesMs, broken, generation`;
 
 export async function readPlugins(sql: Sql): Promise<PluginRecord[]> {
@@ -33,7 +34,7 @@ export async function loadPlugin(sql: Sql, id: string): Promise<PluginRecord> {
   return record;
 }
 
-function parseStored({ exits, crashTimesMs, broken, generation, config, ...rest }: Stored, history: History): PluginRecord {
+function parseStored({ exits, crashTimesMs, broken, generation, config, operatorEgress, ...rest }: Stored, history: History): PluginRecord {
   const health = { exits: JSON.parse(exits), crashTimesMs: JSON.parse(crashTimesMs), broken: broken === 1, generation };
-  return { ...rest, ...history, config: JSON.parse(config), health };
+  return { ...rest, ...history, config: JSON.parse(config), operatorEgress: JSON.parse(operatorEgress), health };
 }

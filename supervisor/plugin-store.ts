@@ -1,6 +1,6 @@
 import { type Clock, timestamp } from './clock.ts';
 import type { Database, Tx } from './database.ts';
-import { acceptBundle, changeBundle, changeConfig, changeOwner, changeStatus } from './plugin-changes.ts';
+import { acceptBundle, changeBundle, changeConfig, changeEgress, changeOwner, changeStatus } from './plugin-changes.ts';
 import type { Status } from './plugin-lifecycle.ts';
 import { findPlugin, loadPlugin, readPlugins } from './plugin-rows.ts';
 
@@ -32,7 +32,8 @@ export type AcceptedBundle = {
 };
 /** What a bundle may do: what its manifest asks for, narrowed or widened by what the operator set. */
 export type Terms = { capabilities: readonly string[]; egress: readonly string[] };
-export type Offer = { bundle: AcceptedBundle; terms: Terms };
+/** `operatorEgress`: hosts that the operator set for a manifest which has no field for them. */
+export type Offer = { bundle: AcceptedBundle; terms: Terms; operatorEgress: readonly string[] };
 export type ConsentKind = 'install' | 'upgrade' | 'rollback' | 'transfer';
 export type Consent = Terms & {
   time: string;
@@ -46,6 +47,7 @@ export type PluginRecord = AcceptedBundle & {
   owner: string; // the publisher whose the id is
   status: StoredStatus;
   config: Record<string, unknown>;
+  operatorEgress: readonly string[];
   acceptedBy: string | null;
   installedAt: string | null;
   activatedAt: string | null;
@@ -80,6 +82,9 @@ export function createPluginStore({ database, clock }: { database: Database; clo
       database.write((tx) => changeOwner(tx, id, owner, actor, timestamp(clock))),
     setConfig: (id: string, config: Record<string, unknown>, actor: string | null) =>
       database.write((tx) => changeConfig(tx, id, config, actor, timestamp(clock))),
+    /** The hosts of a plugin whose manifest has no field for them. */
+    setEgress: (id: string, hosts: readonly string[], actor: string | null) =>
+      database.write((tx) => changeEgress(tx, id, hosts, actor, timestamp(clock))),
     saveHealth: (id: string, health: Health) => database.write((tx) => saveHealth(tx, id, health)),
     /** Counts up for ever, also over restarts of the service: a fact of an old process is never taken for one of a new. */
     nextGeneration: (id: string) => database.write((tx) => nextGeneration(tx, id)),

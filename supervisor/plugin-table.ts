@@ -48,7 +48,8 @@ export function createPluginTable(deps: PluginTableDeps) {
       nextGeneration: () => store.nextGeneration(id),
       prepare: async (bundleSha256: string, generation: number) => {
         if (!isAvailable(entry)) throw new HostError('not-found', `no verified bundle of ${id} is on disk, so it is not armed again`);
-        return createLaunch(await bundles.load(bundleSha256), generation, accepted.record.config, deps.policy.ceilings);
+        const { config, operatorEgress } = accepted.record;
+        return createLaunch(await bundles.load(bundleSha256), generation, config, deps.policy.ceilings, operatorEgress);
       },
     };
     const open = (bundle: VersionBundle, isFirst: boolean): PluginVersion =>

@@ -10,7 +10,7 @@ import type { RiskLevel, RiskStatement } from './upgrade-risk.ts';
 export type RuntimeView = {
   plugin_id: string;
   state: PublicState;
-  runner: string; // `noop`, `subprocess`
+  runner: string; // `noop`, `subprocess`, `subprocess (stdio-json-v1)`
   sandbox: string | null; // the level in force, null while there is no child
   limits_not_enforced: string[];
   generation: number | null;
@@ -79,6 +79,8 @@ export type PluginView = {
   capabilities: Capability[];
   artifact_sha256: string;
   bundle_sha256: string;
+  egress: string[]; // the hosts it may reach
+  egress_set_by: 'manifest' | 'operator';
   available: boolean; // a verified bundle of this id and publisher is on disk
   refused: RefusedBundle | null; // why the bundle of this id that is on disk does not count
   status: Status;
@@ -110,7 +112,6 @@ export type PluginBrief = Pick<
 /** More about one plugin: what it declares. */
 export type PluginDetail = PluginView & {
   engine: string;
-  egress: string[];
   routes: { path: string; methods: string[] }[];
   read_buckets: string[];
   services: { name: string; methods: { name: string; effect: string; scopes: string[]; timeout_ms: number }[] }[];
@@ -186,7 +187,7 @@ export type Supervisor = {
   list(): PluginView[]; // sorted by id; records whose bundle is gone, and bundles without a record, included
   show(id: string): PluginDetail; // not-found
   refused(): RefusedBundle[];
-  setStatus(request: { id: string; status: Status; bundleSha256?: string }, actor: Actor): Promise<PluginView>;
+  setStatus(request: { id: string; status: Status; bundleSha256?: string; egress?: readonly string[] }, actor: Actor): Promise<PluginView>;
   upgrade(request: { id: string; bundleSha256?: string }, actor: Actor): Promise<PluginView>;
   rollback(request: { id: string; bundleSha256?: string }, actor: Actor): Promise<PluginView>;
   transfer(request: { id: string; publisher: string }, actor: Actor): Promise<PluginView>;
@@ -195,6 +196,7 @@ export type Supervisor = {
   why(id: string): WhyView;
   config(id: string): Record<string, unknown>;
   setConfig(id: string, config: Record<string, unknown>, actor: Actor): Promise<Record<string, unknown>>; // restarts an active plugin
+  setEgress(id: string, hosts: readonly string[], actor: Actor): Promise<PluginView>; // restarts an active plugin
   rescan(actor: Actor): Promise<{ verified: number; refused: RefusedBundle[] }>;
   logs: {
     read(

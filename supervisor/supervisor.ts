@@ -4,7 +4,8 @@ import { abandonExchange, createStatusChange, notAvailable, requireOffered, requ
 import { createExchange } from './exchange-bundle.ts';
 import { judgePublisher } from './judge-publisher.ts';
 import { createKeyedQueue } from './keyed-queue.ts';
-import { asOffer, isAvailable, manifestOf, type PluginEntry, statusOf, termsOf } from './plugin-entry.ts';
+import { requireSettable } from './operator-egress.ts';
+import { type AcceptedPlugin, asOffer, isAvailable, manifestOf, type PluginEntry, statusOf, termsOf } from './plugin-entry.ts';
 import { createPluginTable, type PluginTableDeps } from './plugin-table.ts';
 import type { Actor, CallOptions, CallRequest, PluginView, Supervisor } from './plugin-view.ts';
 import { viewExit } from './run-record.ts';
@@ -48,7 +49,9 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     const bundle = requireOffered(entry);
     requireShown(bundleSha256, bundle.bundleSha256, id);
     if (bundle.bundleSha256 !== accepted.record.bundleSha256)
-      await bundles.keepWhile(bundle.bundleSha256, () => exchange(accepted, 'upgrade', asOffer(bundle), actor));
+      await bundles.keepWhile(bundle.bundleSha256, () =>
+        exchange(accepted, 'upgrade', asOffer(bundle, accepted.record.operatorEgress), actor),
+      );
     return view(entry);
   }
 
@@ -56,7 +59,8 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
   async function rollback({ id, bundleSha256 }: ExchangeRequest, actor: Actor): Promise<PluginView> {
     const entry = find(id);
     const accepted = findAccepted(id);
-    const [former] = accepted.record.former;
+    const { former: formers, operatorEgress } = accepted.record;
+    const [former] = formers;
     if (!former)
       throw new HostError('conflict', `${id} has no former version to go back to`, {
         rule: 'no-former-version',
@@ -65,7 +69,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     requireShown(bundleSha256, former.bundleSha256, id);
     if (!isAvailable(entry)) throw notAvailable(id);
     const { manifest } = await bundles.load(former.bundleSha256);
-    await exchange(accepted, 'rollback', { bundle: former, terms: termsOf(manifest) }, actor);
+    await exchange(accepted, 'rollback', { bundle: former, terms: termsOf(manifest, operatorEgress), operatorEgress }, actor);
     return view(entry);
   }
 
@@ -94,6 +98,16 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     } finally {
       end();
     }
+  }
+
+  /** What a process is given at its start has changed. */
+  async function rearm({ record, serving }: AcceptedPlugin, what: string): Promise<void> {
+    if (record.status !== 'active') return;
+    const armed = await serving.runtime.arm();
+    if (armed.ok) return;
+    throw new HostError('unavailable', `${what} of ${record.id} is stored, but it did not start with it: ${armed.message}`, {
+      rule: armed.cause,
+    });
   }
 
   return {
@@ -147,17 +161,19 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
       return { id, status: statusOf(entry), state, ...why, exits: (entry.accepted?.health.exits() ?? []).map(viewExit) };
     },
     config: (id) => findAccepted(id).record.config,
+    setEgress: (id, hosts, actor) =>
+      inTurn(id, async () => {
+        const accepted = findAccepted(id);
+        requireSettable(accepted.serving.manifest, hosts);
+        accepted.record = await store.setEgress(id, hosts, actor.id);
+        await rearm(accepted, 'the hosts');
+        return view(find(id));
+      }),
     setConfig: (id, config, actor) =>
       inTurn(id, async () => {
         const accepted = findAccepted(id);
         accepted.record = await store.setConfig(id, config, actor.id);
-        if (accepted.record.status === 'active') {
-          const armed = await accepted.serving.runtime.arm();
-          if (!armed.ok)
-            throw new HostError('unavailable', `the configuration of ${id} is stored, but it did not start with it: ${armed.message}`, {
-              rule: armed.cause,
-            });
-        }
+        await rearm(accepted, 'the configuration');
         return accepted.record.config;
       }),
     rescan: (actor) =>

@@ -1,7 +1,17 @@
 import { defaultResources, parseManifest } from '../protocol/manifest.ts';
 import type { Manifest } from '../protocol/manifest-form.ts';
 import { compareBundles } from './bundle-difference.ts';
-import { asOffer, isAvailable, manifestOf, offeredBundle, type PluginEntry, statusOf, termsOf } from './plugin-entry.ts';
+import { egressOf, isEgressSetByOperator } from './operator-egress.ts';
+import {
+  type AcceptedPlugin,
+  asOffer,
+  isAvailable,
+  manifestOf,
+  offeredBundle,
+  type PluginEntry,
+  statusOf,
+  termsOf,
+} from './plugin-entry.ts';
 import type { Consent } from './plugin-store.ts';
 import type { PluginVersion } from './plugin-version.ts';
 import type {
@@ -10,9 +20,11 @@ import type {
   PluginDetail,
   PluginView,
   RefusedBundle,
+  RuntimeView,
   UpgradeView,
   VerificationView,
 } from './plugin-view.ts';
+import { describeRunner } from './runner.ts';
 import { stateRisk } from './upgrade-risk.ts';
 
 export const defaultInvokeTimeoutMs = 30_000;
@@ -34,11 +46,13 @@ export function viewPlugin(entry: PluginEntry, refused: RefusedBundle | null): P
     capabilities: [...manifest.capabilities].sort(),
     artifact_sha256: record?.artifactSha256 ?? manifest.digest_sha256,
     bundle_sha256: record?.bundleSha256 ?? entry.bundle?.bundleSha256 ?? '',
+    egress: [...egressOf(manifest, record?.operatorEgress ?? [])],
+    egress_set_by: isEgressSetByOperator(manifest) ? 'operator' : 'manifest',
     available: isAvailable(entry),
     refused: isAvailable(entry) ? null : refused,
     status: statusOf(entry),
     upgrade: viewUpgrade(entry),
-    runtime: entry.accepted ? { plugin_id: entry.id, ...entry.accepted.serving.runtime.view() } : null,
+    runtime: entry.accepted ? viewRuntime(entry.id, entry.accepted.serving) : null,
     other_runtimes: viewOthers(entry),
     verified_at: record?.verifiedAt ?? entry.bundle?.verifiedAt ?? null,
     installed_at: record?.installedAt ?? null,
@@ -55,11 +69,10 @@ type Verify = (manifest: string, artifactSha256: string) => VerificationView;
 export function viewPluginDetail(entry: PluginEntry, refused: RefusedBundle | null, verify: Verify): PluginDetail {
   const manifest = manifestOf(entry);
   const offered = offeredBundle(entry);
-  const shown = entry.accepted?.record ?? (offered && asOffer(offered).bundle);
+  const shown = entry.accepted?.record ?? (offered && asOffer(offered, []).bundle);
   return {
     ...viewPlugin(entry, refused),
     engine: manifest.engine,
-    egress: [...termsOf(manifest).egress],
     routes: (manifest.routes ?? []).map(({ path, methods }) => ({ path, methods: [...methods] })),
     read_buckets: manifest.kv?.read_buckets ?? [],
     services: (manifest.services ?? []).map(({ name, methods }) => ({
@@ -87,6 +100,11 @@ const viewConsent = ({ bundleSha256, capabilities, egress, ...rest }: Consent): 
   egress: [...egress],
 });
 
+function viewRuntime(id: string, { runtime, manifest }: PluginVersion): RuntimeView {
+  const view = runtime.view();
+  return { plugin_id: id, ...view, runner: describeRunner(view.runner, manifest.wire) };
+}
+
 function viewOthers({ accepted }: PluginEntry): OtherRuntimeView[] {
   const view = (role: OtherRuntimeView['role'], { manifest, runtime }: PluginVersion): OtherRuntimeView => {
     const { state, generation, pid, sandbox, started_at } = runtime.view();
@@ -101,18 +119,22 @@ function viewOthers({ accepted }: PluginEntry): OtherRuntimeView[] {
 function viewUpgrade(entry: PluginEntry): UpgradeView | null {
   const bundle = offeredBundle(entry);
   if (!bundle || !entry.accepted || bundle.bundleSha256 === entry.accepted.record.bundleSha256) return null;
-  return viewExchange(entry.accepted.serving.manifest, bundle.manifest, bundle.bundleSha256);
+  return viewExchange(entry.accepted, bundle.manifest, bundle.bundleSha256);
 }
 
 function viewRollback({ accepted }: PluginEntry): UpgradeView | null {
   const [former] = accepted?.record.former ?? [];
   const parsed = former ? parseManifest(Buffer.from(former.manifest, 'utf8')) : null;
-  return accepted && former && parsed?.ok ? viewExchange(accepted.serving.manifest, parsed.manifest, former.bundleSha256) : null;
+  return accepted && former && parsed?.ok ? viewExchange(accepted, parsed.manifest, former.bundleSha256) : null;
 }
 
-function viewExchange(from: Manifest, to: Manifest, bundleSha256: string): UpgradeView {
-  const terms = termsOf(to);
-  const differences = compareBundles({ manifest: from, egress: termsOf(from).egress }, { manifest: to, egress: terms.egress });
+function viewExchange({ serving, record }: AcceptedPlugin, to: Manifest, bundleSha256: string): UpgradeView {
+  const { manifest: from } = serving;
+  const terms = termsOf(to, record.operatorEgress);
+  const differences = compareBundles(
+    { manifest: from, egress: egressOf(from, record.operatorEgress) },
+    { manifest: to, egress: terms.egress },
+  );
   return {
     bundle_sha256: bundleSha256,
     version: to.version,

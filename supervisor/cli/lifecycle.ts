@@ -13,7 +13,14 @@ export function addLifecycleVerbs(plugins: Command, cli: Cli): void {
     .command('install <id>')
     .description('show what a plugin may do, and accept it if you consent')
     .option('--yes', 'consent without being asked')
-    .action((id: string, { yes = false }: { yes?: boolean }) => install(cli, id, yes));
+    .option('--egress <host:port>', 'a host that a v1 or v2 plugin may reach; say it again for each', collect)
+    .action((id: string, { yes = false, egress }: { yes?: boolean; egress?: string[] }) => install(cli, id, yes, egress));
+  plugins
+    .command('egress <id>')
+    .description('show the hosts that a plugin may reach, or set them for a v1 or v2 plugin; it is restarted')
+    .option('--allow <host:port>', 'a host that it may reach from now on, with no other; say it again for each', collect)
+    .option('--none', 'no host')
+    .action((id: string, { allow, none }: { allow?: string[]; none?: boolean }) => egress(cli, id, none ? [] : allow));
   plugins
     .command('activate <id>')
     .description('run an installed plugin, or restart it')
@@ -44,9 +51,14 @@ export function addLifecycleVerbs(plugins: Command, cli: Cli): void {
 }
 
 const look = (client: Client, id: string) => client.request<PluginDetail>('GET', apiPath('plugins', id));
-const post = (client: Client, id: string, status: string, shown: PluginDetail) =>
+const post = (client: Client, id: string, status: string, shown: PluginDetail, egress?: string[]) =>
   client.request<PluginView>('POST', '/api/plugins/lifecycle', {
-    body: { id, status, ...(status === 'disabled' ? {} : { bundle_sha256: shown.bundle_sha256 }) },
+    body: {
+      id,
+      status,
+      ...(status === 'disabled' ? {} : { bundle_sha256: shown.bundle_sha256 }),
+      ...(egress === undefined ? {} : { egress }),
+    },
   });
 
 async function tell(cli: Cli, plugin: PluginView): Promise<void> {
@@ -55,12 +67,30 @@ async function tell(cli: Cli, plugin: PluginView): Promise<void> {
   await cli.show(plugin, () => `${plugin.id} ${visible(plugin.version)} is ${paintState(cli, plugin.status)}${state}${message}\n`);
 }
 
-async function install(cli: Cli, id: string, yes: boolean): Promise<void> {
+const collect = (host: string, before: string[] = []): string[] => [...before, host];
+
+async function egress(cli: Cli, id: string, hosts: string[] | undefined): Promise<void> {
+  const client = await cli.connect();
+  const plugin =
+    hosts === undefined
+      ? await look(client, id)
+      : await client.request<PluginView>('PUT', apiPath('plugins', id, 'egress'), { body: { egress: hosts } });
+  const listed = plugin.egress.length === 0 ? 'no host' : plugin.egress.map(visible).join(', ');
+  await cli.show(
+    { id, egress: plugin.egress, egress_set_by: plugin.egress_set_by },
+    () => `${id} may reach ${listed} (set by its ${plugin.egress_set_by})\n`,
+  );
+}
+
+async function install(cli: Cli, id: string, yes: boolean, egress: string[] | undefined): Promise<void> {
   requireSomebody(cli, yes);
   const client = await cli.connect();
   const shown = await look(client, id);
-  if (shown.status === 'verified') await askConsent(cli, describeInstall(shown, cli.paintNote), 'Install it?', yes);
-  await tell(cli, await post(client, id, 'installed', shown));
+  if (shown.status === 'verified') {
+    const withHosts = { ...shown, egress: egress ?? shown.egress };
+    await askConsent(cli, describeInstall(withHosts, cli.paintNote), 'Install it?', yes);
+  }
+  await tell(cli, await post(client, id, 'installed', shown, egress));
 }
 
 async function changeStatus(cli: Cli, id: string, status: 'active' | 'disabled'): Promise<void> {

@@ -7,6 +7,9 @@ export const pluginId = z.string().trim().min(1).max(128);
 export const byId = z.strictObject({ id: pluginId });
 export const bundleSha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits');
 
+/** Which hosts these may be depends on the plugin; here they are only kept short. */
+export const egressHosts = z.array(z.string().max(262)).max(64);
+
 /** A whole number in a query, where everything is text. */
 export const queryNumber = (least: number, most: number) =>
   z

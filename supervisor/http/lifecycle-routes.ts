@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { PluginView, Supervisor } from '../plugin-view.ts';
-import { actorOf, bundleSha256, pluginId } from './fields.ts';
+import { actorOf, bundleSha256, egressHosts, pluginId } from './fields.ts';
 import { declareRoute, noBody, nothing, type Route } from './route.ts';
 
 const status = z.preprocess(
@@ -25,13 +25,18 @@ export function createLifecycleRoutes({ supervisor }: { supervisor: Pick<Supervi
       method: 'POST',
       path: '/api/plugins/lifecycle',
       scope: 'plugin:admin',
-      doc: 'Changes the status of a plugin, and waits until it is so. With `bundle_sha256` only if that is still what would be accepted or armed.',
+      doc: 'Changes the status of a plugin, and waits until it is so. With `bundle_sha256` only if that is still what would be accepted or armed. `egress`: the hosts that a plugin to be installed may reach, where its manifest (v1, v2) has no field for them.',
       params: nothing,
       query: nothing,
-      body: z.strictObject({ id: pluginId, status, bundle_sha256: bundleSha256.optional() }),
+      body: z.strictObject({ id: pluginId, status, bundle_sha256: bundleSha256.optional(), egress: egressHosts.optional() }),
       handle: async (request) => {
-        const { id, status, bundle_sha256 } = request.body;
-        const wanted = { id, status, ...(bundle_sha256 === undefined ? {} : { bundleSha256: bundle_sha256 }) };
+        const { id, status, bundle_sha256, egress } = request.body;
+        const wanted = {
+          id,
+          status,
+          ...(bundle_sha256 === undefined ? {} : { bundleSha256: bundle_sha256 }),
+          ...(egress === undefined ? {} : { egress }),
+        };
         return withoutUnhappened(await supervisor.setStatus(wanted, actorOf(request)));
       },
     }),

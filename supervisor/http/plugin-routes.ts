@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { PluginBrief, PluginView, Supervisor } from '../plugin-view.ts';
-import { actorOf, byId } from './fields.ts';
+import { actorOf, byId, egressHosts } from './fields.ts';
 import { declareRoute, emptyBody, noBody, nothing, type Route } from './route.ts';
 
 export type PluginDeps = { supervisor: Supervisor };
@@ -91,6 +91,16 @@ export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
       query: nothing,
       body: z.record(z.string().min(1).max(128), z.unknown()),
       handle: (request) => supervisor.setConfig(request.params.id, request.body, actorOf(request)),
+    }),
+    declareRoute({
+      method: 'PUT',
+      path: '/api/plugins/:id/egress',
+      scope: 'plugin:admin',
+      doc: 'Replaces the hosts that a plugin may reach whose manifest (v1, v2) has no field for them; an active plugin is restarted.',
+      params: byId,
+      query: nothing,
+      body: z.strictObject({ egress: egressHosts }),
+      handle: (request) => supervisor.setEgress(request.params.id, request.body.egress, actorOf(request)),
     }),
     declareRoute({
       method: 'POST',

@@ -21,8 +21,9 @@ const bundle: AcceptedBundle = {
 };
 const upgrade: AcceptedBundle = { ...bundle, version: '1.1.0', bundleSha256: 'c'.repeat(64), manifest: '{"version":"1.1.0"}' };
 const terms = { capabilities: ['log:write', 'kv:read'], egress: ['api.example.com:443'] };
-const offer: Offer = { bundle, terms };
-const upgradeOffer: Offer = { bundle: upgrade, terms: { capabilities: ['kv:read'], egress: [] } };
+const operatorEgress: string[] = [];
+const offer: Offer = { bundle, terms, operatorEgress };
+const upgradeOffer: Offer = { bundle: upgrade, terms: { capabilities: ['kv:read'], egress: [] }, operatorEgress };
 const exit = (generation: number): ExitRecord => ({
   generation,
   startedAt: '2026-01-01T00:00:00.000Z',
@@ -58,6 +59,7 @@ t.test('given a verified bundle, when it is accepted, then it is installed exact
     owner: 'dev.local',
     status: 'installed',
     config: {},
+    operatorEgress: [],
     acceptedBy: 't-1',
     installedAt: now,
     activatedAt: null,
@@ -122,7 +124,7 @@ for (const how of ['accept', 'setBundle'] as const) {
   t.test(`given an id of one publisher, when another one’s bundle comes by ${how}, then it is refused`, async (t) => {
     const { store, listChanges } = await openStore(t);
     await store.accept(offer, 't-1');
-    const foreign: Offer = { bundle: { ...upgrade, publisher: 'evil.example' }, terms };
+    const foreign: Offer = { bundle: { ...upgrade, publisher: 'evil.example' }, terms, operatorEgress };
 
     const change = how === 'accept' ? store.accept(foreign, 't-1') : store.setBundle('upgrade', foreign, 't-1');
 
@@ -282,7 +284,11 @@ t.test('given no record, when it is to change, then each way says so', async (t)
 
 t.test('given several upgrades, when they are rolled back, then each goes one back, and only so many are kept', async (t) => {
   const { store } = await openStore(t);
-  const version = (n: number): Offer => ({ bundle: { ...bundle, version: `1.${n}.0`, bundleSha256: String(n).repeat(64) }, terms });
+  const version = (n: number): Offer => ({
+    bundle: { ...bundle, version: `1.${n}.0`, bundleSha256: String(n).repeat(64) },
+    terms,
+    operatorEgress,
+  });
   await store.accept(version(0), 't-1');
   for (const n of [1, 2, 3, 4]) await store.setBundle('upgrade', version(n), 't-1');
   const versions = async () => (await store.get(bundle.id))?.former.map((each) => each.version);
@@ -315,7 +321,7 @@ t.test(
     t.match(record.consents[0], { kind: 'transfer', actor: 't-2', publisher: 'acme.tools', capabilities: ['kv:read', 'log:write'] });
     t.same((await listChanges()).at(-1), { actor: 't-2', code: null, change: 'transfer', from: 'dev.local', to: 'acme.tools' });
     await t.rejects(store.setBundle('upgrade', upgradeOffer, 't-1'), { code: 'conflict', details: { rule: 'publisher-conflict' } });
-    const theirs: Offer = { bundle: { ...upgrade, publisher: 'acme.tools' }, terms };
+    const theirs: Offer = { bundle: { ...upgrade, publisher: 'acme.tools' }, terms, operatorEgress };
     t.match(await store.setBundle('upgrade', theirs, 't-1'), {
       owner: 'acme.tools',
       publisher: 'acme.tools',
@@ -335,3 +341,18 @@ t.test('given consents, when somebody would change or delete one, then the datab
       sql,
     );
 });
+
+t.test(
+  'given hosts that the operator set, when they are stored and changed, then the record, the consent and the audit hold them',
+  async (t) => {
+    const { store, listChanges } = await openStore(t);
+    const hosts = ['a.example.com:443'];
+
+    const installed = await store.accept({ bundle, terms: { capabilities: [], egress: hosts }, operatorEgress: hosts }, 't-1');
+
+    t.match(installed, { operatorEgress: hosts, consents: [{ kind: 'install', egress: hosts }] });
+    t.match((await listChanges()).at(-1), { change: 'status', to: 'installed', egress: hosts });
+    t.match(await store.setEgress(bundle.id, ['b.example.com:80'], 't-2'), { operatorEgress: ['b.example.com:80'] });
+    t.match((await listChanges()).at(-1), { actor: 't-2', change: 'egress', from: hosts, to: ['b.example.com:80'] });
+  },
+);

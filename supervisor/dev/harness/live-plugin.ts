@@ -100,7 +100,7 @@ export async function createLivePlugin(settings: Settings, first: LoadedBundle, 
     nextGeneration: async () => ++generation,
     async prepare(of) {
       lastWords = [];
-      const launch = createLaunch(bundle, of, settings.config, policy.ceilings);
+      const launch = createLaunch(bundle, of, settings.config, policy.ceilings, []);
       return wide ? { ...launch, grant: wide.grant } : launch;
     },
     createDispatch,
@@ -121,7 +121,7 @@ export async function createLivePlugin(settings: Settings, first: LoadedBundle, 
     used: () => wide?.used() ?? null,
     lastWords: (): readonly string[] => lastWords.map((line) => String(redact(line))),
     usage: () => readUsage(runtime.view().pid),
-    limits: () => createLaunch(bundle, generation, settings.config, policy.ceilings).resources,
+    limits: () => createLaunch(bundle, generation, settings.config, policy.ceilings, []).resources,
     start(next: LoadedBundle) {
       bundle = next;
       return runtime.arm();

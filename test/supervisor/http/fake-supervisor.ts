@@ -39,6 +39,7 @@ export function samplePlugin(id: string, changes: Partial<PluginDetail> = {}): P
     capabilities: ['kv:read', 'log:write', 'http:egress'],
     artifact_sha256: sha('a'),
     bundle_sha256: sha('b'),
+    egress_set_by: 'manifest',
     available: true,
     refused: null,
     status: 'verified',
@@ -204,6 +205,10 @@ export function createFakeSupervisor() {
       counters: { 'kv.get': 2 },
     }),
     config: (id) => configs.get(find(id).id) ?? {},
+    async setEgress(id, hosts, actor) {
+      actors.push(actor);
+      return samplePlugin(find(id).id, { egress: [...hosts], egress_set_by: 'operator' });
+    },
     async setConfig(id, config, actor) {
       actors.push(actor);
       configs.set(find(id).id, config);
