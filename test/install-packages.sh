@@ -9,6 +9,7 @@ need prlimit util-linux
 need script bsdutils
 need openssl openssl
 need gcc gcc
+need go golang-go
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   export DEBIAN_FRONTEND=noninteractive

@@ -3,6 +3,7 @@ import { HostError } from '../../protocol/errors.ts';
 import { addAuditVerbs } from './audit.ts';
 import { addCapsVerb } from './caps.ts';
 import { type Cli, createCli, type Io } from './cli.ts';
+import { addConformanceVerb } from './conformance.ts';
 import { addDevVerbs } from './dev.ts';
 import { addDoctorVerb } from './doctor.ts';
 import { exitCodeOf } from './exit-codes.ts';
@@ -68,6 +69,7 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
   addFeedVerb(program, cli);
   addNewVerb(program, cli);
   addTestVerb(program, cli);
+  addConformanceVerb(program, cli);
   addDoctorVerb(program, cli);
   addTrustVerb(program, cli);
   for (const add of [addKeygenVerb, addPackVerb, addSignVerb, addVerifyVerb, addInspectVerb, addCapsVerb, addMarketVerbs])
