@@ -8,7 +8,7 @@ need bwrap bubblewrap
 need prlimit util-linux
 need script bsdutils
 need openssl openssl
-need gcc gcc
+need gcc "gcc libc6-dev"
 need go golang-go
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

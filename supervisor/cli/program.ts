@@ -15,6 +15,7 @@ import { addMarketVerbs } from './market.ts';
 import { addNewVerb } from './new.ts';
 import { addPackVerb } from './pack.ts';
 import { addPluginVerbs } from './plugins.ts';
+import { addProtocolVerb } from './protocol.ts';
 import { addReplayVerb } from './replay.ts';
 import { addServeVerb } from './serve.ts';
 import { addSignVerb } from './sign.ts';
@@ -69,6 +70,7 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
   addFeedVerb(program, cli);
   addNewVerb(program, cli);
   addTestVerb(program, cli);
+  addProtocolVerb(program, cli, version);
   addConformanceVerb(program, cli);
   addDoctorVerb(program, cli);
   addTrustVerb(program, cli);
