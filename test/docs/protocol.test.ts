@@ -34,7 +34,7 @@ async function openWire(t: Test, folder: string) {
   const bundle = await openSource(folder).load();
   const wired = Promise.withResolvers<ChildWire>();
   const ended = Promise.withResolvers<number | null>();
-  const run = await workshop.runner.start(createLaunch(bundle, 1, {}, policy.ceilings), async () => null, {
+  const run = await workshop.runner.start(createLaunch(bundle, 1, {}, policy.ceilings, []), async () => null, {
     ready() {},
     crashed() {},
     violated() {},

@@ -26,7 +26,7 @@ export async function runConformance(folder: string, deps: Deps, { call, only, c
     const skipped = needsCall && chosen === null;
     const verdict: Verdict = skipped
       ? { check, title, verdict: 'skip', detail: 'the manifest declares no service' }
-      : { check, title, ...(await tryCheck(check, createLaunch(bundle, ++generation, config, policy.ceilings), chosen, deps)) };
+      : { check, title, ...(await tryCheck(check, createLaunch(bundle, ++generation, config, policy.ceilings, []), chosen, deps)) };
     verdicts.push(verdict);
     deps.onVerdict?.(verdict);
   }
