@@ -183,6 +183,7 @@ function offer(found: readonly { folder: string; bundle: VerifiedBundle }[], ref
       for (const { folder } of all)
         refused.push({
           folder: printableName(folder),
+          id,
           code: 'duplicate-id',
           detail: `${all.length} folders hold the id ${id}; remove all but one`,
         });

@@ -5,21 +5,28 @@ import { type AcceptedPlugin, asOffer, isAvailable, offeredBundle, type PluginEn
 import { decideTransition, type Status } from './plugin-lifecycle.ts';
 import type { PluginStore } from './plugin-store.ts';
 import type { PluginTable } from './plugin-table.ts';
-import type { Actor } from './plugin-view.ts';
+import type { Actor, RefusedBundle } from './plugin-view.ts';
 
 export type StatusRequest = { id: string; status: Status; bundleSha256?: string; egress?: readonly string[] };
 type Deps = { table: PluginTable; bundles: BundleStore; store: PluginStore; isStopping(): boolean };
 
-export const notAvailable = (id: string): HostError =>
-  new HostError('conflict', `no verified bundle of ${id} is on disk`, {
-    rule: 'not-available',
-    hint: 'put the bundle back and rescan: lattice plugins rescan; if it is there: lattice plugins refused',
-  });
+/** Says why there is nothing to arm or accept: nothing lies there, or what does is refused. */
+export const notAvailable = (id: string, refused: RefusedBundle | null): HostError =>
+  refused
+    ? new HostError('conflict', `the bundle of ${id} on disk is refused: ${refused.code}: ${refused.detail}`, {
+        rule: 'not-available',
+        refused: refused.code,
+        hint: 'put a good bundle in its place and rescan: lattice plugins rescan',
+      })
+    : new HostError('conflict', `no verified bundle of ${id} is on disk`, {
+        rule: 'not-available',
+        hint: 'put the bundle back and rescan: lattice plugins rescan',
+      });
 
-export function requireOffered(entry: PluginEntry): VerifiedBundle {
+export function requireOffered(entry: PluginEntry, refused: RefusedBundle | null): VerifiedBundle {
   const bundle = offeredBundle(entry);
   if (bundle) return bundle;
-  throw notAvailable(entry.id);
+  throw notAvailable(entry.id, refused);
 }
 
 /** Consent is to what was shown, and to nothing else. */
@@ -41,7 +48,7 @@ export function abandonExchange({ incoming, outgoing }: AcceptedPlugin): Promise
 /** Takes a plugin from one status to another, and waits until it is so. */
 export function createStatusChange({ table, bundles, store, isStopping }: Deps) {
   async function install(entry: PluginEntry, { bundleSha256: shown, egress }: StatusRequest, actor: Actor): Promise<void> {
-    const bundle = requireOffered(entry);
+    const bundle = requireOffered(entry, table.refusedOf(entry.id));
     requireShown(shown, bundle.bundleSha256, entry.id);
     if (egress !== undefined) requireSettable(bundle.manifest, egress);
     const offer = asOffer(bundle, egress ?? []);
@@ -50,7 +57,7 @@ export function createStatusChange({ table, bundles, store, isStopping }: Deps) 
 
   /** Records what is wanted, arms, and takes it back to `disabled`, with the reason, when that fails. */
   async function activate(entry: PluginEntry, shown: string | undefined, actor: Actor): Promise<void> {
-    if (!isAvailable(entry)) throw notAvailable(entry.id);
+    if (!isAvailable(entry)) throw notAvailable(entry.id, table.refusedOf(entry.id));
     const accepted = table.findAccepted(entry.id);
     requireShown(shown, accepted.record.bundleSha256, entry.id);
     accepted.record = await store.setStatus(entry.id, 'active', { actor: actor.id });

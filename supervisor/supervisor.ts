@@ -46,7 +46,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
   async function upgrade({ id, bundleSha256 }: ExchangeRequest, actor: Actor): Promise<PluginView> {
     const entry = find(id);
     const accepted = findAccepted(id);
-    const bundle = requireOffered(entry);
+    const bundle = requireOffered(entry, table.refusedOf(id));
     requireShown(bundleSha256, bundle.bundleSha256, id);
     if (bundle.bundleSha256 !== accepted.record.bundleSha256)
       await bundles.keepWhile(bundle.bundleSha256, () =>
@@ -67,7 +67,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
         hint: 'put the bundle you want in the plugin directory, rescan, and upgrade to it',
       });
     requireShown(bundleSha256, former.bundleSha256, id);
-    if (!isAvailable(entry)) throw notAvailable(id);
+    if (!isAvailable(entry)) throw notAvailable(id, table.refusedOf(id));
     const { manifest } = await bundles.load(former.bundleSha256);
     await exchange(accepted, 'rollback', { bundle: former, terms: termsOf(manifest, operatorEgress), operatorEgress }, actor);
     return view(entry);

@@ -26,7 +26,8 @@ function judgeIdentity({ identity }: Differences): Reason[] {
   return identity.map(({ field, from, to }) => {
     if (field === 'publisher' && to === '(unsigned)')
       return { level: 'high', text: 'it is not signed any more: nobody vouches for its bytes' };
-    if (field === 'publisher') return { level: 'high', text: `another publisher signs it: ${to} instead of ${from}` };
+    if (field === 'publisher')
+      return { level: 'high', text: `another publisher signs it, and gets its settings and what it has stored: ${to} instead of ${from}` };
     if (field === 'engine' && to === 'native')
       return { level: 'high', text: 'it becomes a native program, held by the system’s cage alone' };
     if (field === 'form') return { level: 'low', text: `its manifest is of another form: ${to} instead of ${from}` };

@@ -1,8 +1,12 @@
+import { copyFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openDatabase } from '../../supervisor/database.ts';
+import { prepareDatabaseFile } from '../../supervisor/database-file.ts';
+import { migrate } from '../../supervisor/migrate.ts';
 import type { Status } from '../../supervisor/plugin-lifecycle.ts';
 import { type AcceptedBundle, createPluginStore, type ExitRecord, type Offer } from '../../supervisor/plugin-store.ts';
+import { openConnection, openModes } from '../../supervisor/sqlite-connection.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createQuietLog } from '../support/quiet-log.ts';
 import { openTempDatabase } from '../support/temp-database.ts';
@@ -354,5 +358,43 @@ t.test(
     t.match((await listChanges()).at(-1), { change: 'status', to: 'installed', egress: hosts });
     t.match(await store.setEgress(bundle.id, ['b.example.com:80'], 't-2'), { operatorEgress: ['b.example.com:80'] });
     t.match((await listChanges()).at(-1), { actor: 't-2', change: 'egress', from: hosts, to: ['b.example.com:80'] });
+  },
+);
+
+t.test(
+  'given a database from before consents were kept, when it is migrated, then each installation is one, and the id has its owner',
+  async (t) => {
+    const folder = testFolder(t, { old: {} });
+    const source = join(import.meta.dirname, '../../supervisor/migrations');
+    for (const name of readdirSync(source).filter((file) => file < '006')) copyFileSync(join(source, name), join(folder, 'old', name));
+    const file = join(folder, 'lattice.db');
+    await prepareDatabaseFile(file);
+    const before = await openConnection(file, openModes.write);
+    await migrate(before, join(folder, 'old'));
+    await before.run(
+      `INSERT INTO plugins (id, publisher, name, type, version, bundle_sha256, artifact_sha256, manifest, status, accepted_by, installed_at,
+       created_at, updated_at) VALUES ('example.hello', 'dev.local', 'Hello', 'system', '1.0.0', 'a', 'b', ?, 'active', 't-1', ?, ?, ?)`,
+      ['{"capabilities":["kv:read","http:egress"],"egress":["a.example:443"]}', ...Array(3).fill('2025-01-01T00:00:00.000Z')],
+    );
+    await before.close();
+
+    const clock = createFakeClock();
+    const database = await openDatabase({ file, clock, log: createQuietLog() });
+    t.teardown(() => database.close());
+
+    t.match(await createPluginStore({ database, clock }).get('example.hello'), {
+      owner: 'dev.local',
+      status: 'active',
+      former: [],
+      consents: [
+        {
+          kind: 'install',
+          actor: 't-1',
+          time: '2025-01-01T00:00:00.000Z',
+          capabilities: ['kv:read', 'http:egress'],
+          egress: ['a.example:443'],
+        },
+      ],
+    });
   },
 );

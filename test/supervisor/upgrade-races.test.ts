@@ -195,3 +195,21 @@ t.test('given everything at once, when it has settled, then one legal record is 
   await next.start();
   t.match(next.show(id), { version, status: 'active' });
 });
+
+t.test(
+  'given a bundle on disk that is refused, when its plugin is to be armed, upgraded or rolled back, then the refusal is named',
+  async (t) => {
+    const { supervisor, activate, offer, put } = await openSupervisor(t);
+    await activate();
+    await offer({ version: '1.1.0' });
+    await supervisor.upgrade({ id }, operator);
+    put({ version: '1.1.0' }, undefined, 'a copy');
+    await supervisor.rescan(operator);
+    t.match(supervisor.show(id), { available: false, refused: { code: 'duplicate-id' }, runtime: { state: 'armed' } });
+    const refused = { code: 'conflict', details: { rule: 'not-available', refused: 'duplicate-id' } };
+    await t.rejects(supervisor.setStatus({ id, status: 'active' }, operator), refused);
+    await t.rejects(supervisor.upgrade({ id }, operator), refused);
+    await t.rejects(supervisor.rollback({ id }, operator), refused);
+    t.match(supervisor.show(id), { version: '1.1.0', status: 'active', runtime: { state: 'armed' } });
+  },
+);
