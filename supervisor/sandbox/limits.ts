@@ -62,7 +62,8 @@ function listNotEnforced({ level, engine, resources, ownUid }: LimitRequest): (k
   if (level === 'none') return ['memory_mib', 'cpu_percent', 'pids', 'tmp_mib'];
   if (level === 'isolated+cgroup') return [];
   const names: (keyof Resources)[] = ['cpu_percent'];
-  if (engine === 'node' && resources.memory_mib < nodeLeastMib) names.unshift('memory_mib');
+  // A limit of the kernel holds the private memory of one process: native code may start more, and share memory with them.
+  if (engine === 'native' || resources.memory_mib < nodeLeastMib) names.unshift('memory_mib');
   const pidsHeld = (level !== 'restricted' || ownUid) && (engine === 'native' || resources.pids >= nodeLeastPids);
   return pidsHeld ? names : [...names, 'pids'];
 }

@@ -108,7 +108,7 @@ export const nodeAllowed = list(`
   fchdir fchmod fchmodat fcntl fdatasync flock fstat fstatfs fsync ftruncate futex futex_waitv get_robust_list getcwd getdents64
   getegid geteuid getgid getgroups getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid getresuid getrlimit
   getrusage getsid getsockname getsockopt gettid gettimeofday getuid inotify_add_watch inotify_init1 inotify_rm_watch kill lseek lstat
-  madvise membarrier memfd_create mincore mkdir mkdirat mlock mlock2 munlock mmap mprotect mremap msync munmap nanosleep newfstatat
+  madvise membarrier mincore mkdir mkdirat mlock mlock2 munlock mmap mprotect mremap msync munmap nanosleep newfstatat
   open openat openat2 pause pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll prctl pread64 preadv preadv2 prlimit64 pselect6
   pwrite64 pwritev pwritev2 read readlink readlinkat readv recvfrom recvmsg rename renameat renameat2 restart_syscall rmdir rseq
   rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait sched_get_priority_max
@@ -118,7 +118,10 @@ export const nodeAllowed = list(`
   umask uname unlink unlinkat utimensat wait4 waitid write writev copy_file_range splice tee mseal setpriority
 `);
 
-/** Refused as not permitted: other processes, mounts, namespaces, keys, modules, clocks, tracing, memory placement. */
+/**
+ * Refused as not permitted: other processes, mounts, namespaces, keys, modules, clocks, tracing, memory placement; and memory that outlives its
+ * mapping (memfd, System V), which counts against no limit of a process.
+ */
 export const refusedEperm = list(`
   ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd mount umount2 pivot_root chroot unshare setns bpf perf_event_open
   userfaultfd keyctl add_key request_key init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff acct
@@ -126,6 +129,7 @@ export const refusedEperm = list(`
   uselib nfsservctl vhangup lookup_dcookie open_by_handle_at name_to_handle_at fanotify_init move_pages migrate_pages mbind
   set_mempolicy get_mempolicy set_mempolicy_home_node process_madvise process_mrelease memfd_secret landlock_create_ruleset
   landlock_add_rule landlock_restrict_self mknod mknodat sysfs ustat _sysctl seccomp
+  memfd_create shmget shmat shmctl shmdt msgget msgsnd msgrcv msgctl semget semop semtimedop semctl
 `);
 
 /** Refused as unknown, so that a caller falls back: clone3 hides its flags behind a pointer, io_uring goes round every filter. */

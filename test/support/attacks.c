@@ -9,7 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <stddef.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/un.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -41,6 +48,26 @@ static int many(const char *what) {
       memset(block, 1, 1 << 20);
       count++;
     }
+  }
+  return count;
+}
+
+static int reach(const char *path, int length) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  memcpy(address.sun_path, path, length);
+  return connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&address, offsetof(struct sockaddr_un, sun_path) + length);
+}
+
+static int fill_disk(void) {
+  static char block[1 << 20];
+  int count = 0;
+  signal(SIGXFSZ, SIG_IGN);
+  for (int file = 0; file < 4; file++) {
+    char name[16];
+    snprintf(name, sizeof name, "/tmp/%d", file);
+    int fd = open(name, O_WRONLY | O_CREAT, 0600);
+    while (count < 500 && write(fd, block, sizeof block) == sizeof block) count++;
+    close(fd);
   }
   return count;
 }
@@ -84,12 +111,35 @@ int main(void) {
   say("perf", syscall(SYS_perf_event_open, arguments, 0, -1, -1, 0));
   say("userfaultfd", syscall(SYS_userfaultfd, 0));
   say("io-uring", syscall(425, 4, arguments));
+  say("alg-socket", socket(38, SOCK_SEQPACKET, 0));
+  say("bluetooth-socket", socket(31, SOCK_RAW, 0));
+  say("xdp-socket", socket(44, SOCK_RAW, 0));
+  say("inet-pair", socketpair(AF_INET, SOCK_STREAM, 0, (int[2]){0, 0}));
+  say("unix-socket", reach("/run/systemd/private", 21));
+  say("abstract-socket", reach("\0lattice-test", 13));
+  say("add-key", syscall(SYS_add_key, "user", "name", "x", 1, -3));
+  say("request-key", syscall(SYS_request_key, "user", "name", NULL, -3));
+  say("steal-descriptor", syscall(438, 0, 0, 0));
+  say("open-by-handle", syscall(SYS_open_by_handle_at, -1, arguments, 0));
+  say("fanotify", syscall(SYS_fanotify_init, 0, 0));
+  say("kernel-log", syscall(SYS_syslog, 3, arguments, sizeof arguments));
+  say("load-module", syscall(SYS_init_module, arguments, 1, ""));
+  say("set-clock", syscall(SYS_clock_settime, 0, &(struct timespec){0, 0}));
+  say("pivot-root", syscall(SYS_pivot_root, ".", "."));
+  say("make-device", mknod("/tmp/device", S_IFBLK | 0600, 0xfe00));
+  say("memory-file", memfd_create("x", 0));
+  say("shared-memory", shmget(IPC_PRIVATE, 1 << 28, IPC_CREAT | 0600));
+  say("message-queue", msgget(IPC_PRIVATE, IPC_CREAT | 0600));
+  say("semaphores", semget(IPC_PRIVATE, 1, IPC_CREAT | 0600));
+  say("real-time", sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1}));
+  say("real-time-disk", syscall(SYS_ioprio_set, 1, 0, 1 << 13));
   say("setuid-root", setuid(0));
   say("set-hostname", sethostname("x", 1));
   say("type-into-terminal", ioctl(0, 0x5412, &line));
   say("raise-limit", setrlimit(RLIMIT_NOFILE, &(struct rlimit){4096, 4096}));
   say("raise-priority", setpriority(PRIO_PROCESS, 0, -5));
   say("kill-everybody", kill(-1, 0) == 0 && getpid() > 3 ? 0 : (errno = ESRCH, -1));
+  printf("disk %d\n", fill_disk());
   printf("descriptors %d\n", many("descriptors"));
   printf("mebibytes %d\n", many("memory"));
   printf("forks %d\n", many("forks"));

@@ -9,10 +9,10 @@ const readLimit = (args: readonly string[], name: string) => args.find((arg) => 
 
 const notEnforced: [name: string, change: Partial<LimitRequest>, expected: string[]][] = [
   ['a caged JS plugin', {}, ['cpu_percent']],
-  ['a caged native plugin', { engine: 'native' }, ['cpu_percent']],
+  ['a caged native plugin', { engine: 'native' }, ['memory_mib', 'cpu_percent']],
   ['a JS plugin below what V8 needs', { resources: { ...defaultResources, memory_mib: 16 } }, ['memory_mib', 'cpu_percent']],
   ['a JS plugin with fewer pids than Node has threads', { resources: { ...defaultResources, pids: 4 } }, ['cpu_percent', 'pids']],
-  ['a native plugin with few pids', { engine: 'native', resources: { ...defaultResources, pids: 1 } }, ['cpu_percent']],
+  ['a native plugin with few pids', { engine: 'native', resources: { ...defaultResources, pids: 1 } }, ['memory_mib', 'cpu_percent']],
   ['restricted under a uid of its own', { level: 'restricted', ownUid: true }, ['cpu_percent']],
   ['restricted under the uid of the service', { level: 'restricted' }, ['cpu_percent', 'pids']],
   ['level none', { level: 'none' }, ['memory_mib', 'cpu_percent', 'pids', 'tmp_mib']],

@@ -8,15 +8,19 @@ import { openSession, users, whyNot } from '../../support/sandbox-session.ts';
 
 const source = fileURLToPath(new URL('../../support/attacks.c', import.meta.url));
 const [eperm, enoent, eacces, erofs, einval, enosys, eafnosupport, esrch] = ['1', '2', '13', '30', '22', '38', '97', '3'];
+const econnrefused = '111';
 
 /** Each attempt, the error it must meet, and whose work that is. */
 const rows: [attempt: string, error: string, layer: string][] = [
-  ...['inet-socket', 'inet6-socket', 'netlink-socket', 'packet-socket', 'vsock-socket'].map((name): [string, string, string] => [
+  ...[
+    ...['inet-socket', 'inet6-socket', 'netlink-socket', 'packet-socket', 'vsock-socket', 'alg-socket', 'bluetooth-socket', 'xdp-socket'],
+    'inet-pair',
+  ].map((name): [string, string, string] => [name, eafnosupport, 'seccomp']),
+  ...['read-passwd', 'read-proc', 'read-sys', 'open-disk', 'unix-socket'].map((name): [string, string, string] => [
     name,
-    eafnosupport,
-    'seccomp',
+    enoent,
+    'mount namespace',
   ]),
-  ...['read-passwd', 'read-proc', 'read-sys', 'open-disk'].map((name): [string, string, string] => [name, enoent, 'mount namespace']),
   ['write-root', erofs, 'read-only root'],
   ['write-dev', erofs, 'read-only /dev'],
   ['write-self', eacces, 'read-only artifact'],
@@ -28,6 +32,18 @@ const rows: [attempt: string, error: string, layer: string][] = [
     eperm,
     'seccomp',
   ]),
+  ...['add-key', 'request-key', 'steal-descriptor', 'open-by-handle', 'fanotify', 'kernel-log', 'load-module', 'set-clock'].map(
+    (name): [string, string, string] => [name, eperm, 'seccomp'],
+  ),
+  // Memory of these kinds counts against no limit of a process.
+  ...['pivot-root', 'make-device', 'memory-file', 'shared-memory', 'message-queue', 'semaphores'].map((name): [string, string, string] => [
+    name,
+    eperm,
+    'seccomp',
+  ]),
+  ['abstract-socket', econnrefused, 'network namespace'],
+  ['real-time', eperm, 'no capabilities'],
+  ['real-time-disk', eperm, 'no capabilities'],
   ...['clone3', 'io-uring', 'open-tree'].map((name): [string, string, string] => [name, enosys, 'seccomp']),
   ['setuid-root', einval, 'user namespace'],
   ['raise-limit', eperm, 'rlimit'],
@@ -63,6 +79,7 @@ for (const user of users) {
 
       for (const [attempt, error, layer] of rows) t.equal(said.get(attempt), error, `${attempt}: ${layer}`);
       t.match(said.get('fds'), /^0:socket 1:socket 2:socket( \d+:null)*$/, 'no descriptor but stdio and plugs');
+      t.ok(Number(said.get('disk')) <= 16, 'the size of its folder');
       t.ok(Number(said.get('descriptors')) < 64, 'rlimit');
       t.ok(Number(said.get('mebibytes')) <= 128, 'rlimit');
       t.ok(Number(said.get('forks')) <= 32, 'rlimit');
