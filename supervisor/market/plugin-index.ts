@@ -1,7 +1,7 @@
 import { capabilityNames } from '../../protocol/capabilities.ts';
 
 export const indexSchema = 'lattice.plugin.index.v1';
-export const indexLimits = { indexBytes: 4 * 1024 * 1024, depth: 16, signatures: 64, faultsListed: 100 } as const; // the shape has a depth of 6
+export const indexLimits = { indexBytes: 1024 * 1024, depth: 16, signatures: 64, faultsListed: 100 } as const; // the shape has a depth of 6
 
 export const indexStatuses = ['draft', 'official', 'example'] as const;
 export const channels = ['stable', 'alpha'] as const;

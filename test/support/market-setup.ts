@@ -9,7 +9,7 @@ import type { MarketDeps } from '../../supervisor/market/market.ts';
 import type { SandboxView } from '../../supervisor/plugin-view.ts';
 import { parseTrustPolicy } from '../../supervisor/trust-policy.ts';
 import { openLoopback } from './fetch-setup.ts';
-import { makeCertificate, serveHttp } from './local-servers.ts';
+import { type Certificate, makeCertificate, serveHttp } from './local-servers.ts';
 import { makeIndex, makeListing, makeRelease, signIndex } from './make-index.ts';
 import { makeKey, signManifest } from './signed-bundle.ts';
 import { testFolder } from './test-folder.ts';
@@ -31,10 +31,13 @@ export const marketPolicy = (more: Fields = {}) =>
     ),
   );
 
+let certificateOfAll: Certificate | undefined; // making one takes longer than most tests
+
 /** A local server with a bundle and an index that offers it; `answers` replaces what it says at a path. */
 export async function startMarketServer(t: Test) {
   const folder = testFolder(t);
-  const certificate = makeCertificate(folder, 'IP:127.0.0.1');
+  certificateOfAll ??= makeCertificate(folder, 'IP:127.0.0.1');
+  const certificate = certificateOfAll;
   const files = new Map<string, Buffer>();
   const answers = new Map<string, (response: ServerResponse) => void>();
   const { port, seen } = await serveHttp(
