@@ -10,6 +10,7 @@ need script bsdutils
 need openssl openssl
 need gcc "gcc libc6-dev"
 need go golang-go
+need chromium chromium
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   export DEBIAN_FRONTEND=noninteractive

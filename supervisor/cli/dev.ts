@@ -19,6 +19,7 @@ type Flags = {
   learn?: true;
   write?: true;
   wire?: true;
+  ui?: true;
   record?: string;
 };
 
@@ -40,6 +41,7 @@ export function addDevVerbs(program: Command, cli: Cli): void {
     .option('--learn', 'grant and mock everything, and propose the smallest manifest at the end')
     .option('--write', 'with --learn: write the proposal to plugin.json')
     .option('--wire', 'show every message too')
+    .option('--ui', 'serve a page on this machine that shows it all: timeline, calls, faults, buckets')
     .option('--record <file>', 'write every message to a file, without secrets, for lattice replay')
     .action((folder: string | undefined, flags: Flags) => dev(cli, folder ?? '.', flags));
   program
@@ -90,6 +92,7 @@ async function dev(cli: Cli, folder: string, flags: Flags): Promise<void> {
     learn: flags.learn === true,
     write: flags.write === true,
     wire: flags.wire === true,
+    ui: flags.ui === true,
     recordFile: flags.record ?? null,
   });
 }

@@ -33,7 +33,7 @@ export const pluginFolder = (t: Test, { code, manifest = {}, files = {} }: Plugi
   testFolder(t, { 'plugin.json': manifestText(code, manifest), 'plugin.js': `export default ${code};\n`, ...files });
 
 /** A harness that is stopped with the test, and what it told. */
-export async function openTestHarness(t: Test, workshop: Workshop, options: Omit<HarnessOptions, 'workshop' | 'onEvent'>) {
+export async function openTestHarness(t: Test, workshop: Workshop, options: Omit<HarnessOptions, 'workshop'>) {
   const events: HarnessEvent[] = [];
   const waiting = new Set<() => void>();
   const harness = await openHarness({
@@ -41,6 +41,7 @@ export async function openTestHarness(t: Test, workshop: Workshop, options: Omit
     workshop,
     onEvent(event) {
       events.push(event);
+      options.onEvent?.(event);
       for (const look of [...waiting]) look();
     },
   });

@@ -7,6 +7,7 @@ import type { Fault } from '../faults/faults.ts';
 import { readFixture } from '../fixture/read-fixture.ts';
 import { type Harness, openHarness } from '../harness/harness.ts';
 import type { HarnessEvent } from '../harness/harness-events.ts';
+import { type Inspector, openInspector } from '../inspector/inspector.ts';
 import { measurePeak } from '../learn/measure-peak.ts';
 import { proposeManifest } from '../learn/propose-manifest.ts';
 import { unifiedDiff } from '../learn/unified-diff.ts';
@@ -28,6 +29,7 @@ export type DevOptions = {
   write: boolean;
   wire: boolean;
   recordFile: string | null;
+  ui: boolean;
 };
 
 const statusEveryMs = 500;
@@ -41,32 +43,40 @@ export async function runDev(cli: Cli, options: DevOptions): Promise<void> {
   const screen: Screen = live ?? (cli.json ? createJsonScreen(write) : createPlainScreen(write, cli.paint));
   const counts: Counts = { calls: 0, hostCalls: 0, denied: 0 };
   let recorder: Recorder | null = null;
+  let inspector: Inspector | null = null;
   const harness = await openHarness({
     folder: options.folder,
     ...(options.fixtureFile === null ? {} : { fixture: readFixture(options.fixtureFile) }),
     config: options.config,
     grantAll: options.learn,
     faults: options.faults,
-    messages: options.wire,
+    messages: options.wire || options.ui,
     onEvent(event) {
       count(counts, event);
-      screen.show(event);
+      if (event.kind !== 'message' || options.wire) screen.show(event);
+      inspector?.show(event);
     },
     onBundle: (bundle) => recorder?.begin(bundle),
     onLine: (direction, line) => recorder?.message(direction, line),
   });
   if (options.recordFile !== null) recorder = createRecorder(options.recordFile, { clock: io.clock, redact: harness.redact });
+  const quit = Promise.withResolvers<void>();
+  if (options.ui && !options.once) {
+    inspector = await openInspector(harness, quit.resolve);
+    screen.print(`inspector: ${inspector.url}`);
+  }
   const peak = options.learn ? measurePeak(harness, io.clock) : null;
   try {
     const failure = options.once
       ? await runOnce(harness, options.calls)
-      : await runUntilQuit({ cli, options, harness, screen, live, counts });
+      : await runUntilQuit({ cli, options, harness, screen, live, counts, inspector, quit });
     if (peak) propose(harness, options, screen, peak.peak());
     if (failure) throw failure;
   } finally {
     peak?.stop();
     await harness.stop();
     live?.close();
+    await inspector?.close();
     recorder?.close();
   }
 }
@@ -95,16 +105,17 @@ type Session = {
   screen: Screen;
   live: ReturnType<typeof createLiveScreen> | null;
   counts: Counts;
+  inspector: Inspector | null;
+  quit: PromiseWithResolvers<void>;
 };
 
 async function runUntilQuit(session: Session): Promise<null> {
-  const { cli, options, harness, screen } = session;
+  const { cli, options, harness, screen, quit } = session;
   const { io } = cli;
-  const quit = Promise.withResolvers<void>();
   io.onInterrupt().addEventListener('abort', () => quit.resolve());
   const watcher = watchSources(harness.folder, io.clock, (paths) => void reload(harness, options, paths, screen));
   const keyboard = listen(session, () => quit.resolve());
-  const status = session.live ? keepStatus(session, () => session.live) : null;
+  const status = session.live || session.inspector ? keepStatus(session) : null;
   try {
     await watcher.ready;
     await harness.start().catch((thrown: unknown) => tellNotStarted(harness, thrown));
@@ -169,10 +180,11 @@ function proposeCall(harness: Harness): string {
   return service ? `${service.name}.${service.methods[0]?.name ?? ''} {}` : '';
 }
 
-function keepStatus({ cli, harness, counts }: Session, screen: () => Screen | null): Timer {
+function keepStatus({ cli, harness, counts, live, inspector }: Session): Timer {
   let timer: Timer;
   const show = () => {
-    screen()?.status(describeStatus(harness, counts, cli.paint));
+    live?.status(describeStatus(harness, counts, cli.paint));
+    inspector?.status(describeStatus(harness, counts, (_colour, text) => text)[0] ?? '');
     timer = cli.io.clock.timer(statusEveryMs, show);
   };
   show();

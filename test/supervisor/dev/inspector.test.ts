@@ -1,0 +1,139 @@
+import { existsSync } from 'node:fs';
+import { request } from 'node:http';
+import puppeteer from 'puppeteer-core';
+import t, { type Test } from 'tap';
+import { openWorkshop } from '../../../supervisor/dev/harness/workshop.ts';
+import { type Inspector, openInspector } from '../../../supervisor/dev/inspector/inspector.ts';
+import { eventually } from '../../support/eventually.ts';
+import { openTestHarness, pluginFolder } from '../../support/plugin-folder.ts';
+import { testFolder } from '../../support/test-folder.ts';
+
+const workshop = await openWorkshop();
+const browserPath = '/usr/bin/chromium';
+const needsBrowser = existsSync(browserPath) ? {} : { skip: 'chromium is not installed' };
+const code = `{ services: { tool: {
+  async put(value, { host }) { await host.kv.put({ key: '<b>k<b>', value }); return 'stored'; },
+} } }`;
+
+async function openPage(t: Test) {
+  const folder = pluginFolder(t, { code, manifest: { name: 'Stores things', capabilities: ['kv:write'] } });
+  let inspector: Inspector | null = null;
+  const { harness } = await openTestHarness(t, workshop, { folder, messages: true, onEvent: (event) => inspector?.show(event) });
+  inspector = await openInspector(harness, () => {});
+  t.teardown(() => inspector?.close());
+  await harness.start();
+  inspector.status('ready');
+  const url = new URL(inspector.url);
+  return { harness, url, token: url.hash.slice(1) };
+}
+
+type Asked = { method?: string; path: string; body?: object; headers?: Record<string, string> };
+type Answered = { status: number | undefined; body: string; headers: Record<string, unknown> };
+
+/** A request as any program could make it; fetch would not let a header like Host be set. */
+function ask(url: URL, { method = 'GET', path, body, headers = {} }: Asked): Promise<Answered> {
+  return new Promise((resolve, reject) => {
+    const origin = method === 'POST' ? { origin: url.origin } : {};
+    const sent = request({ host: url.hostname, port: url.port, method, path, headers: { ...origin, ...headers } }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      answer.on('end', () => resolve({ status: answer.statusCode, body: text, headers: answer.headers }));
+    });
+    sent.on('error', reject).end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+t.test(
+  'given a browser, when the page is opened, then it shows, calls, faults and pauses, and what a plugin wrote stays text',
+  needsBrowser,
+  async (t) => {
+    const { harness, url } = await openPage(t);
+    const profile = testFolder(t, {});
+    const args = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run'];
+    const browser = await puppeteer.launch({ executablePath: browserPath, headless: true, userDataDir: profile, args });
+    t.teardown(() => browser.close());
+    const page = await browser.newPage();
+    const problems: string[] = [];
+    const outside: string[] = [];
+    page.on('pageerror', (error) => problems.push(String(error)));
+    page.on(
+      'console',
+      (message) => message.type() === 'error' && !message.text().includes('status of 400') && problems.push(message.text()),
+    );
+    page.on('request', (each) => each.url().startsWith(url.origin) || outside.push(each.url()));
+
+    const shows = (selector: string, text: string) =>
+      page.waitForFunction(`document.querySelector(${JSON.stringify(selector)}).textContent.includes(${JSON.stringify(text)})`);
+
+    await page.goto(url.href);
+    await shows('#name', 'Stores things 1.0.0');
+    t.notMatch(page.url(), url.hash, 'the token is out of the address');
+    await page.locator('#payload').fill('"<i>v</i>"');
+    await page.locator('#call button').click();
+    await shows('#timeline', '<- "stored"');
+    await shows('#kv', '<i>v</i>');
+    t.equal(await page.$$eval('#kv b, #kv i, #timeline b', (found) => found.length), 0, 'no markup came of it');
+    t.ok(await page.$$eval('#timeline li', (rows) => rows.some((row) => row.getAttribute('data-kind') === 'message')));
+
+    await page.locator('#step').fill('kv.put');
+    await page.locator('#faults button[data-action="deny"]').click();
+    await page.locator('#call button').click();
+    await shows('#timeline', 'deny@kv.put at kv.put');
+    await page.locator('#payload').fill('{');
+    await page.locator('#call button').click();
+    await shows('#said', 'not JSON');
+    await page.locator('#filter').fill('deny@');
+    t.equal(await page.$$eval('#timeline li', (rows) => rows.filter((row) => !(row as { hidden?: boolean }).hidden).length), 1);
+    await page.locator('#pause').click();
+    await eventually(() => harness.isPaused());
+    t.same([problems, outside], [[], []]);
+  },
+);
+
+t.test('given the token, when it is used, then it counts once, and its cookie is bound to this site', async (t) => {
+  const { url, token } = await openPage(t);
+
+  const wrong = await ask(url, { method: 'POST', path: '/session', body: { token: `${token}x` } });
+  const first = await ask(url, { method: 'POST', path: '/session', body: { token } });
+  const second = await ask(url, { method: 'POST', path: '/session', body: { token } });
+
+  t.same([wrong.status, first.status, second.status], [403, 200, 403]);
+  const [cookie = ''] = first.headers['set-cookie'] as string[];
+  t.match(cookie, /^lattice_inspector_\d+=[\w-]{43}; HttpOnly; SameSite=Strict; Path=\/$/);
+  const signedIn = { cookie: cookie.split(';')[0] ?? '' };
+  t.equal((await ask(url, { path: '/kv', headers: signedIn })).body, '[]');
+  t.equal((await ask(url, { path: '/kv' })).status, 403, 'not without it');
+  t.equal((await ask(url, { path: '/kv', headers: { cookie: `${signedIn.cookie}x` } })).status, 403);
+  const foreign: [string, Asked][] = [
+    ['another name', { path: '/kv', headers: { ...signedIn, host: `evil.example.com:${url.port}` } }],
+    ['localhost', { path: '/', headers: { host: `localhost:${url.port}` } }],
+    ['another origin', { path: '/kv', headers: { ...signedIn, origin: 'http://evil.example.com' } }],
+    ['a post of another origin', { method: 'POST', path: '/command', body: { text: 'q' }, headers: { ...signedIn, origin: 'null' } }],
+    ['a post without an origin', { method: 'POST', path: '/command', body: { text: 'q' }, headers: { ...signedIn, origin: '' } }],
+  ];
+  for (const [what, asked] of foreign) t.equal((await ask(url, asked)).status, 403, what);
+});
+
+t.test('given the page, when it is fetched, then its policy allows nothing from elsewhere, and it holds no token', async (t) => {
+  const { url, token } = await openPage(t);
+  for (const path of ['/', '/page.js', '/page.css']) {
+    const { status, body, headers } = await ask(url, { path });
+    t.equal(status, 200, path);
+    t.match(headers['content-security-policy'], /^default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';/);
+    t.match(headers, { 'referrer-policy': 'no-referrer', 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' });
+    t.notMatch(body, token);
+    t.notMatch(body, /https?:\/\//);
+  }
+  for (const path of ['/page.html', '/../package.json', '/inspector.ts', '/toString'])
+    t.equal((await ask(url, { path })).status, 403, path);
+});
+
+t.test('given a body that is too large or no JSON, when it is posted, then it is refused', async (t) => {
+  const { url, token } = await openPage(t);
+  const { status } = await ask(url, { method: 'POST', path: '/session', body: { token, more: 'x'.repeat(1024 * 1024) } });
+  t.equal(status, 413);
+  const list = await ask(url, { method: 'POST', path: '/session', body: null as unknown as object });
+  t.equal(list.status, 400);
+});
