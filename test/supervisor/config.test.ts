@@ -72,3 +72,29 @@ t.test('given a policy file, when it is read, then it changes what it names and 
   writeFileSync(file, JSON.stringify({ rates: { raed: {} } }));
   t.throws(() => readConfig({ ...least, LATTICE_POLICY: file }), { message: /LATTICE_POLICY/ });
 });
+
+t.test(
+  'given where an index is and what is opened for it, when they are read, then only a path or plain https, and only networks',
+  async (t) => {
+    const read = (more: Record<string, string>) => readConfig({ ...least, ...more });
+    t.match(read({}), { marketIndex: null, marketAllow: [] });
+    t.match(read({ LATTICE_MARKET_INDEX: '/srv/index.json', LATTICE_MARKET_ALLOW: '10.0.0.0/24:443, ::1' }), {
+      marketIndex: '/srv/index.json',
+      marketAllow: [{ bits: 24, port: 443 }, { port: null }],
+    });
+    t.equal(read({ LATTICE_MARKET_INDEX: 'https://plugins.example.com/index.json' }).marketIndex, 'https://plugins.example.com/index.json');
+    for (const place of [
+      'index.json',
+      'http://a.example/i',
+      'https://u:p@a.example/i',
+      'https://a.example/i?token=1',
+      'file:///srv/i',
+      'https://',
+    ])
+      t.throws(() => read({ LATTICE_MARKET_INDEX: place }), /LATTICE_MARKET_INDEX must be an absolute path/, place);
+    t.throws(
+      () => read({ LATTICE_MARKET_ALLOW: '10.0.0.1/24,nowhere' }),
+      /LATTICE_MARKET_ALLOW "10\.0\.0\.1\/24".*LATTICE_MARKET_ALLOW "nowhere"/s,
+    );
+  },
+);
