@@ -10,11 +10,15 @@ import { testFolder } from './test-folder.ts';
 export type BundlePlace = { folder: string; pluginDir: string; stagingDir: string; bundles: BundleStore; key: ReturnType<typeof makeKey> };
 
 /** A bundle store on empty folders, which trusts the publisher `acme` with a key of its own. */
-export async function openBundleStore(
-  t: Test,
-  options: { allowUnsigned?: boolean; policy?: (publicBase64: string) => Buffer } = {},
-): Promise<BundlePlace> {
-  const folder = testFolder(t);
+export async function openBundleStore(t: Test, options: StoreOptions = {}): Promise<BundlePlace> {
+  const place = await openBundlePlace(testFolder(t), options);
+  t.teardown(() => place.bundles.close());
+  return place;
+}
+
+type StoreOptions = { allowUnsigned?: boolean; policy?: (publicBase64: string) => Buffer };
+
+export async function openBundlePlace(folder: string, options: StoreOptions = {}): Promise<BundlePlace> {
   const key = makeKey();
   const [pluginDir, stagingDir] = [join(folder, 'plugins'), join(folder, 'staging')];
   mkdirSync(pluginDir);
@@ -26,6 +30,5 @@ export async function openBundleStore(
     platform: 'linux/amd64',
     clock: createRealClock(),
   });
-  t.teardown(() => bundles.close());
   return { folder, pluginDir, stagingDir, bundles, key };
 }
