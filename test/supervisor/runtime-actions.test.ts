@@ -1,37 +1,15 @@
 import t from 'tap';
 import type { Health } from '../../supervisor/plugin-store.ts';
 import type { Exit } from '../../supervisor/runner.ts';
-import { createRuntime } from '../../supervisor/runtime.ts';
-import { createFakeClock } from '../support/fake-clock.ts';
-import { createFakeRunner } from '../support/fake-runner.ts';
-import { createTestLaunch } from '../support/launch.ts';
-import { createQuietLog } from '../support/quiet-log.ts';
+import { openFakeRuntime, settle } from '../support/fake-runtime.ts';
 
-const settle = () => new Promise((resolve) => setImmediate(resolve));
 const crash: Exit = { cause: 'exit-code', code: 3, signal: null, detail: 'it ended without a reply' };
 
 /** An armed plugin whose runner has a process for each action. */
 async function openArmed(health: Partial<Health> = {}) {
-  const [clock, runner, saved, output] = [createFakeClock(), createFakeRunner(), [] as Health[], [] as string[]];
-  let generation = 0;
-  const runtime = createRuntime({
-    id: 'example.test',
-    runner,
-    clock,
-    log: createQuietLog(),
-    random: () => 0.5,
-    health: { exits: [], crashTimesMs: [], broken: false, generation: 0, ...health },
-    saveHealth: async (row) => void saved.push(row),
-    nextGeneration: async () => ++generation,
-    prepare: async (of) => createTestLaunch(of),
-    createDispatch: (_launch, askable) => async () => askable(),
-    append: async () => {},
-    onOutput: (_generation, source, text) => void output.push(`${source}: ${text}`),
-  });
-  runtime.command('start');
-  await settle();
-  runner.last().events.ready();
-  return { clock, runner, runtime, saved, output, events: runner.last().events };
+  const opened = openFakeRuntime({ health });
+  await opened.ready();
+  return { ...opened, events: opened.runner.last().events };
 }
 
 t.test(

@@ -1,41 +1,21 @@
 import t from 'tap';
 import { createBroker, type HostHandlers, type RateLimiters } from '../../supervisor/broker.ts';
-import type { Launch } from '../../supervisor/runner.ts';
-import { createRuntime } from '../../supervisor/runtime.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
-import { createFakeRunner } from '../support/fake-runner.ts';
+import { openFakeRuntime, settle } from '../support/fake-runtime.ts';
 import { createTestLaunch } from '../support/launch.ts';
-import { createQuietLog } from '../support/quiet-log.ts';
 
-const settle = () => new Promise((resolve) => setImmediate(resolve));
-
-function open(more: { prepare?: (of: number) => Promise<Launch>; nextGeneration?: () => Promise<number>; slowStart?: Promise<void> } = {}) {
-  const clock = createFakeClock();
-  const runner = createFakeRunner();
+function open({ slowStart, ...more }: Parameters<typeof openFakeRuntime>[0] & { slowStart?: Promise<void> } = {}) {
+  const opened = openFakeRuntime(more);
+  const { runner } = opened;
   const start = runner.start;
-  if (more.slowStart)
+  if (slowStart)
     Object.assign(runner, {
       async start(...args: Parameters<typeof start>) {
-        await more.slowStart;
+        await slowStart;
         return start(...args);
       },
     });
-  let generation = 0;
-  const runtime = createRuntime({
-    id: 'example.test',
-    runner,
-    clock,
-    log: createQuietLog(),
-    random: () => 0.5,
-    health: { exits: [], crashTimesMs: [], broken: false, generation: 0 },
-    saveHealth: async () => {},
-    nextGeneration: more.nextGeneration ?? (async () => ++generation),
-    prepare: more.prepare ?? (async (of) => createTestLaunch(of)),
-    createDispatch: (_launch, askable) => async () => askable(),
-    append: async () => {},
-    onOutput: () => {},
-  });
-  return { clock, runner, runtime };
+  return opened;
 }
 
 t.test('given a spawn that takes long, when the plugin is stopped meanwhile, then the child that comes late is ended', async (t) => {

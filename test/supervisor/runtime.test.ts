@@ -1,43 +1,11 @@
 import t from 'tap';
 import { HostError } from '../../protocol/errors.ts';
-import type { AuditEntry } from '../../supervisor/audit.ts';
-import type { Health } from '../../supervisor/plugin-store.ts';
-import { createRuntime } from '../../supervisor/runtime.ts';
-import { createFakeClock } from '../support/fake-clock.ts';
-import { createFakeRunner } from '../support/fake-runner.ts';
-import { createTestLaunch } from '../support/launch.ts';
-import { createQuietLog } from '../support/quiet-log.ts';
+import { openFakeRuntime, settle } from '../support/fake-runtime.ts';
 
-const settle = () => new Promise((resolve) => setImmediate(resolve));
-
-function open(more: { prepare?: () => Promise<never>; health?: Partial<Health> } = {}) {
-  const clock = createFakeClock();
-  const runner = createFakeRunner();
-  const saved: Health[] = [];
-  const audit: AuditEntry[] = [];
-  const output: string[] = [];
-  let generation = 0;
-  const runtime = createRuntime({
-    id: 'example.test',
-    runner,
-    clock,
-    log: createQuietLog(),
-    random: () => 0.5,
-    health: { exits: [], crashTimesMs: [], broken: false, generation: 0, ...more.health },
-    saveHealth: async (health) => void saved.push(health),
-    nextGeneration: async () => ++generation,
-    prepare: more.prepare ?? (async (of) => createTestLaunch(of)),
-    createDispatch: (_launch, askable) => async () => askable(),
-    append: async (entry) => void audit.push(entry),
-    onOutput: (_generation, source, text) => void output.push(`${source}: ${text}`),
-  });
-  const ask = () => runner.last().dispatch('kv.get', {}, { signal: new AbortController().signal });
-  async function ready() {
-    runtime.command('start');
-    await settle();
-    runner.last().events.ready();
-  }
-  return { clock, runner, runtime, saved, audit, output, ask, ready };
+function open(more: Parameters<typeof openFakeRuntime>[0] = {}) {
+  const opened = openFakeRuntime(more);
+  const ask = () => opened.runner.last().dispatch('kv.get', {}, { signal: new AbortController().signal });
+  return { ...opened, ask };
 }
 
 t.test('given a start, when the child answers initialize, then it is armed, and only then may it ask', async (t) => {

@@ -10,44 +10,39 @@ const source = fileURLToPath(new URL('../../support/attacks.c', import.meta.url)
 const [eperm, enoent, eacces, erofs, einval, enosys, eafnosupport, esrch] = ['1', '2', '13', '30', '22', '38', '97', '3'];
 const econnrefused = '111';
 
+type Row = [attempt: string, error: string, layer: string];
+const all = (layer: string, error: string, names: string): Row[] =>
+  names
+    .trim()
+    .split(/\s+/)
+    .map((name) => [name, error, layer]);
+
 /** Each attempt, the error it must meet, and whose work that is. */
-const rows: [attempt: string, error: string, layer: string][] = [
-  ...[
-    ...['inet-socket', 'inet6-socket', 'netlink-socket', 'packet-socket', 'vsock-socket', 'alg-socket', 'bluetooth-socket', 'xdp-socket'],
-    'inet-pair',
-  ].map((name): [string, string, string] => [name, eafnosupport, 'seccomp']),
-  ...['read-passwd', 'read-proc', 'read-sys', 'open-disk', 'unix-socket'].map((name): [string, string, string] => [
-    name,
-    enoent,
-    'mount namespace',
-  ]),
+const rows: Row[] = [
+  ...all(
+    'seccomp',
+    eafnosupport,
+    'inet-socket inet6-socket netlink-socket packet-socket vsock-socket alg-socket bluetooth-socket xdp-socket inet-pair',
+  ),
+  ...all('mount namespace', enoent, 'read-passwd read-proc read-sys open-disk unix-socket'),
   ['write-root', erofs, 'read-only root'],
   ['write-dev', erofs, 'read-only /dev'],
   ['write-self', eacces, 'read-only artifact'],
-  ...['unshare-user', 'unshare-mount', 'clone-user', 'setns', 'mount', 'remount', 'chroot', 'ptrace-init', 'read-init-memory'].map(
-    (name): [string, string, string] => [name, eperm, 'seccomp'],
-  ),
-  ...['keyctl', 'bpf', 'perf', 'userfaultfd', 'set-hostname', 'type-into-terminal'].map((name): [string, string, string] => [
-    name,
-    eperm,
+  ...all(
     'seccomp',
-  ]),
-  ...['add-key', 'request-key', 'steal-descriptor', 'open-by-handle', 'fanotify', 'kernel-log', 'load-module', 'set-clock'].map(
-    (name): [string, string, string] => [name, eperm, 'seccomp'],
+    eperm,
+    'unshare-user unshare-mount clone-user setns mount remount chroot pivot-root make-device ptrace-init read-init-memory',
   ),
+  ...all('seccomp', eperm, 'keyctl add-key request-key bpf perf userfaultfd set-hostname set-clock type-into-terminal'),
+  ...all('seccomp', eperm, 'steal-descriptor open-by-handle fanotify kernel-log load-module'),
   // Memory of these kinds counts against no limit of a process.
-  ...['pivot-root', 'make-device', 'memory-file', 'shared-memory', 'message-queue', 'semaphores'].map((name): [string, string, string] => [
-    name,
-    eperm,
-    'seccomp',
-  ]),
+  ...all('seccomp', eperm, 'memory-file shared-memory message-queue semaphores'),
+  ...all('seccomp', enosys, 'clone3 io-uring open-tree'),
   ['abstract-socket', econnrefused, 'network namespace'],
-  ['real-time', eperm, 'no capabilities'],
-  ['real-time-disk', eperm, 'no capabilities'],
-  ...['clone3', 'io-uring', 'open-tree'].map((name): [string, string, string] => [name, enosys, 'seccomp']),
+  ...all('no capabilities', eperm, 'real-time real-time-disk'),
+  ['raise-priority', eacces, 'no capabilities'],
   ['setuid-root', einval, 'user namespace'],
   ['raise-limit', eperm, 'rlimit'],
-  ['raise-priority', eacces, 'no capabilities'],
   ['kill-everybody', esrch, 'pid namespace'],
 ];
 
