@@ -98,7 +98,19 @@ export type PluginView = {
 /** What a list shows of each. */
 export type PluginBrief = Pick<
   PluginView,
-  'id' | 'name' | 'type' | 'version' | 'publisher' | 'capabilities' | 'status' | 'unsigned' | 'available' | 'refused' | 'transferred_to'
+  | 'id'
+  | 'name'
+  | 'type'
+  | 'version'
+  | 'publisher'
+  | 'capabilities'
+  | 'status'
+  | 'unsigned'
+  | 'form'
+  | 'wire'
+  | 'available'
+  | 'refused'
+  | 'transferred_to'
 > & {
   active: boolean;
   upgrade: { version: string; change: VersionChange; risk: RiskLevel } | null;

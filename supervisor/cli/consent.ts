@@ -50,10 +50,14 @@ export function describeVerification(verification: VerificationView, paint: Pain
   ];
 }
 
+/** Which manifest it has, and how it talks. */
+export const describeForm = ({ form, wire }: Pick<PluginDetail, 'form' | 'wire'>): string => `manifest ${form} over ${visible(wire)}`;
+
 /** What an operator consents to with an installation. */
 export const describeInstall = (plugin: PluginDetail, paint: Paint): string =>
   [
     `${paint('bold', visible(plugin.name))} (${plugin.id}) ${visible(plugin.version)}, a ${plugin.type} plugin ${plugin.unsigned ? paint('red', 'that nobody signed') : `signed by ${signerOf(plugin)}`}`,
+    ...(plugin.form === 'v3' ? [] : [`  Of the public server’s form: ${describeForm(plugin)}`]),
     ...describeVerification(plugin.verification, paint),
     ...describeCapabilities(plugin.capabilities, plugin, paint),
     ...plugin.routes.map(({ path, methods }) => `    - it answers ${methods.join(', ')} ${visible(path)}`),

@@ -4,7 +4,7 @@ import type { ConsentView, PluginBrief, PluginDetail, RefusedBundle, WhyView } f
 import { addCallVerbs } from './call.ts';
 import type { Cli } from './cli.ts';
 import { apiPath } from './client.ts';
-import { describeCapabilities, describeVerification } from './consent.ts';
+import { describeCapabilities, describeForm, describeVerification } from './consent.ts';
 import { addLifecycleVerbs } from './lifecycle.ts';
 import { addLogVerbs } from './logs.ts';
 import { signerOf } from './signer.ts';
@@ -101,7 +101,7 @@ function describePlugin(cli: Cli, plugin: PluginDetail): string[] {
   return [
     `${cli.paint('bold', visible(plugin.name))} (${plugin.id}) ${visible(plugin.version)}`,
     field('publisher', signerOf(plugin)),
-    field('type', `${plugin.type}, ${plugin.engine}`),
+    field('type', `${plugin.type}, ${plugin.engine}, ${describeForm(plugin)}`),
     field('status', paintState(cli, plugin.status) + whyAway(plugin)),
     ...(runtime ? [field('state', paintState(cli, runtime.state) + (runtime.message ? `: ${visible(runtime.message)}` : ''))] : []),
     ...(runtime?.pid ? [field('process', `pid ${runtime.pid}, ${runtime.runner}, sandbox ${runtime.sandbox ?? 'none'}`)] : []),

@@ -16,6 +16,8 @@ const brief = (view: PluginView): PluginBrief => ({
   status: view.status,
   active: view.status === 'active',
   unsigned: view.unsigned,
+  form: view.form,
+  wire: view.wire,
   available: view.available,
   refused: view.refused,
   upgrade: view.upgrade && { version: view.upgrade.version, change: view.upgrade.change, risk: view.upgrade.risk.level },

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { samplePlugin, sampleUpgrade, sha } from '../http/fake-supervisor.ts';
+import { samplePlugin, sampleUpgrade, sampleVerification, sha } from '../http/fake-supervisor.ts';
 import { startWithCli } from './run-lattice.ts';
 
 t.test('given no terminal, when a plugin is installed without --yes, then exit 2, nothing is asked and nothing changes', async (t) => {
@@ -112,4 +112,15 @@ t.test('given an id, when it is given to a publisher, then the command says whos
     exitCode: 0,
     stdout: /example\.hello belongs to acme\.tools; version 1\.0\.0 by dev\.local stays.*rescan/s,
   });
+});
+
+t.test('given a bundle of the public server that nobody signed, when it is installed, then the consent says both', async (t) => {
+  const app = await startWithCli(t);
+  const verification = { ...sampleVerification, key: null, key_not_after: null };
+  const unsigned = samplePlugin('example.hello', { form: 'v1', wire: 'stdio-json-v1', publisher: '', unsigned: true, verification });
+  app.plugins.set('example.hello', unsigned);
+  t.match(
+    (await app.lattice(['plugins', 'install', 'example.hello', '--yes'])).stderr,
+    /that nobody signed.*manifest v1 over stdio-json-v1.*No key vouches/s,
+  );
 });

@@ -62,7 +62,7 @@ t.test('given a service, when the same verbs are run for people, then each print
     [['plugins', 'list'], /ID +VERSION.*example\.hello +1\.0\.0.*upgrade to 2\.0\.0 available, risk high.*refused: digest-mismatch/s],
     [
       ['plugins', 'show', 'example.hello'],
-      /may act beyond itself.*make web requests to the hosts its manifest names: api\.example\.com:443.*greeter\.greet/s,
+      /system, node, manifest v3 over json-rpc.*may act beyond itself.*make web requests to the hosts its manifest names: api\.example\.com:443.*greeter\.greet/s,
     ],
     [
       ['plugins', 'show', 'example.old'],
