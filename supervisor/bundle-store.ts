@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { renameSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { Piscina } from 'piscina';
 import { HostError } from '../protocol/errors.ts';
 import type { ManifestFault } from '../protocol/manifest.ts';
@@ -47,7 +47,7 @@ export async function createBundleStore({
   let policyBytes = await readPolicy();
   let policy: TrustPolicy = parseTrustPolicy(policyBytes, { allowUnsigned });
   const pool = new Piscina({
-    filename: new URL('./verify-worker.ts', import.meta.url).href,
+    filename: new URL(`./verify-worker${extname(import.meta.filename)}`, import.meta.url).href,
     minThreads: 1,
     maxThreads: Math.max(1, availableParallelism() - 1),
     idleTimeout: 10_000,

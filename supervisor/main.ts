@@ -1,14 +1,16 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { asHostError, HostError } from '../protocol/errors.ts';
 import { type Clock, createRealClock } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
 import { createLog, type Log } from './log.ts';
+import { findPackageRoot } from './package-root.ts';
 import { settleRoot } from './root.ts';
 import type { Runner } from './runner.ts';
 import { createNoopRunner } from './runner-noop.ts';
 import { type Service, startService } from './service.ts';
 
-const packageJson = new URL('../package.json', import.meta.url);
+const packageJson = join(findPackageRoot(), 'package.json');
 const stopMostMs = 8_000;
 
 /**

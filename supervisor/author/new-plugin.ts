@@ -5,8 +5,9 @@ import { capabilities, isCapability } from '../../protocol/capabilities.ts';
 import { HostError } from '../../protocol/errors.ts';
 import { hostMethodNames, hostMethods } from '../../protocol/host-methods.ts';
 import { parseManifest, schemaV3 } from '../../protocol/manifest.ts';
+import { findPackageRoot } from '../package-root.ts';
 import { fillTemplate } from './fill-template.ts';
-import { findPackageRoot, isCheckout, packageName } from './own-package.ts';
+import { isCheckout, packageName } from './own-package.ts';
 
 export const languages = ['ts', 'js', 'c', 'go'] as const;
 export type Language = (typeof languages)[number];

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'esbuild';
@@ -14,14 +14,6 @@ export const ownModules: ReadonlyMap<string, string> = new Map([
   [packageName, own('runner-child/define-plugin')],
   [`${packageName}/testing`, own('supervisor/author/test-host')],
 ]);
-
-/** The folder of the package.json above this file. */
-export function findPackageRoot(from: string = import.meta.dirname): string {
-  if (existsSync(join(from, 'package.json'))) return from;
-  const above = dirname(from);
-  if (above === from) throw new Error('this file belongs to no package');
-  return findPackageRoot(above);
-}
 
 /**
  * For esbuild: packs what a plugin uses of this package under names of its own, so that the bytes of an artifact tell nothing of where the

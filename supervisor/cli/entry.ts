@@ -1,19 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { createRealClock } from '../clock.ts';
+import { findPackageRoot } from '../package-root.ts';
 import { runCli } from './program.ts';
-
-/** The folder of the package.json above this file: two levels up in the sources, more in the packed form. */
-function findProject(folder: string): { root: string; version: string } {
-  try {
-    const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }; // our own file
-    return { root: folder, version };
-  } catch (error) {
-    const above = dirname(folder);
-    if (above === folder) throw error;
-    return findProject(above);
-  }
-}
 
 function onInterrupt(): AbortSignal {
   const controller = new AbortController();
@@ -26,7 +15,8 @@ for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 }
 
-const { root, version } = findProject(import.meta.dirname);
+const root = findPackageRoot();
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }; // our own file
 const { env: environment, stdin, stdout, stderr } = process;
 const uid = process.geteuid?.() ?? -1;
 const io = { environment, stdin, stdout, stderr, clock: createRealClock(), projectRoot: root, uid, onInterrupt };

@@ -38,8 +38,9 @@ function handOver(spawn, binary, args) {
 function start(fs, path, spawn) {
   const self = fs.realpathSync(process.argv[1]);
   const folder = path.dirname(self);
-  // The packed form has JavaScript beside us, because Node strips no types below node_modules.
-  if (major >= needed) return fs.existsSync(path.join(folder, 'entry.ts')) ? import('./entry.ts') : import('./entry.js');
+  // The packed form is JavaScript in a folder of its own, because Node strips no types below node_modules.
+  if (major >= needed)
+    return fs.existsSync(path.join(folder, 'entry.ts')) ? import('./entry.ts') : import('../../dist/supervisor/cli/entry.js');
   const binary = findNode(fs, path, folder);
   if (binary !== null) return handOver(spawn, binary, [self].concat(process.argv.slice(2)));
   throw new Error(
