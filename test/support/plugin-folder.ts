@@ -6,9 +6,9 @@ import { testFolder } from './test-folder.ts';
 
 export type PluginText = { code: string; manifest?: Record<string, unknown>; files?: Record<string, string> };
 
-/** plugin.json of a plugin whose service `tool` has the methods that stand two spaces in, or right behind `tool: {`; more fields go over it. */
+/** plugin.json of a plugin whose service `tool` has the functions that the code names at the beginning of lines; more fields go over it. */
 export function manifestText(code: string, more: Record<string, unknown> = {}): string {
-  const methods = code.matchAll(/(?:\btool: \{ *|^ {2})(?:async )?(\w+)(?:: |\()/gm);
+  const methods = code.matchAll(/(?:\btool: \{ *|^ {2,4})(?:async )?(\w+)(?:: \(|: \w+ =>|\([^)]*\) \{)/gm);
   const rows = [...methods].map(([, name]) => ({ name, effect: 'read', scopes: ['plugin:call'], timeout_ms: 20_000 }));
   return JSON.stringify(
     {

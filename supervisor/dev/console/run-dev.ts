@@ -70,6 +70,7 @@ export async function runDev(cli: Cli, options: DevOptions): Promise<void> {
     const failure = options.once
       ? await runOnce(harness, options.calls)
       : await runUntilQuit({ cli, options, harness, screen, live, counts, inspector, quit });
+    tellUnused(harness);
     if (peak) propose(harness, options, screen, peak.peak());
     if (failure) throw failure;
   } finally {
@@ -189,6 +190,17 @@ function keepStatus({ cli, harness, counts, live, inspector }: Session): Timer {
   };
   show();
   return { cancel: () => timer.cancel() };
+}
+
+/** A line that nothing has matched is often one that was meant to match. */
+function tellUnused(harness: Harness): void {
+  const unused = harness.unusedFixtureLines();
+  if (unused.length > 0)
+    harness.tell({
+      kind: 'note',
+      level: 'info',
+      text: `no call has matched these lines of the fixture: ${unused.slice(0, 10).join(', ')}`,
+    });
 }
 
 function propose(harness: Harness, options: DevOptions, screen: Screen, peak: Parameters<typeof proposeManifest>[3]): void {

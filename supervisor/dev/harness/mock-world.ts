@@ -1,6 +1,6 @@
 import { defaultRates } from '../../../protocol/host-methods.ts';
 import type { HostHandlers } from '../../broker.ts';
-import type { Clock } from '../../clock.ts';
+import { type Clock, createRealClock } from '../../clock.ts';
 import type { Database } from '../../database.ts';
 import { bucketOf } from '../../host/kv.ts';
 import { createKvStore, type KvStore } from '../../kv-store.ts';
@@ -30,7 +30,8 @@ export type StoredEntry = { bucket: string; key: string; value: string; revision
 /** Everything behind the broker, in memory: it is there until it is closed, whatever becomes of the plugin's processes. */
 export async function createMockWorld(deps: Deps) {
   const { fixture, clock } = deps;
-  const database = await openMemoryDatabase({ clock, log: deps.log });
+  // Records tell the time of the mocks; the writer's own timers must run, however that time stands.
+  const database = await openMemoryDatabase({ clock: { ...createRealClock(), wallMs: clock.wallMs }, log: deps.log });
   const kv = createKvStore({ database, quota: policy.kv });
   await fillBuckets(kv, { ...bucketsOf(fixture), [bucketOf(deps.pluginId)]: fixture.kv ?? {} });
   const matcher = createCallMatcher(fixture.calls);

@@ -12,6 +12,11 @@ const faults: [string, string, RegExp][] = [
     'calls:\n  - method: kv.get\n    result: { value: 7, revision: 1 }\n',
     /^f\.yaml:3:22: \/calls\/0\/result\/value: kv\.get cannot answer this:.*an example: \{"value"/,
   ],
+  [
+    'a pattern that is none',
+    'calls:\n  - method: kv.get\n    params: { key: { $regex: "(" } }\n',
+    /^f\.yaml:3:\d+: \/calls\/0\/params\/key\/\$regex: .*regular expression/i,
+  ],
   ['a status that is none', 'http:\n  - { url: x, status: 99 }\n', /^f\.yaml:2:23: \/http\/0\/status/],
   ['a key that stands twice', 'kv:\n  a: b\n  a: c\n', /^f\.yaml:3:3: .*unique/i],
   ['what is no YAML', 'kv: {\n', /^f\.yaml:2:1: /],

@@ -1,9 +1,12 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { checkFixture } from '../../../supervisor/dev/fixture/read-fixture.ts';
 import { openWorkshop } from '../../../supervisor/dev/harness/workshop.ts';
 import { createManualClock } from '../../../supervisor/dev/manual-clock.ts';
+import { packPlugin } from '../../../supervisor/publish/pack-plugin.ts';
+import { placeBundle } from '../../../supervisor/publish/place-bundle.ts';
 import { eventually } from '../../support/eventually.ts';
 import { openTestHarness, pluginFolder } from '../../support/plugin-folder.ts';
 
@@ -92,8 +95,9 @@ t.test('given a fixture with a sequence, an error and a delay, when calls come, 
   t.equal(await harness.call('tool', 'get', 'flaky'), 'ok', 'the last answer stays');
   t.equal(await harness.call('tool', 'get', 'stored'), 'from the bucket');
   await t.rejects(harness.call('tool', 'get', 'stored'), { code: 'rate-limited' });
+  const before = clock.pending();
   const slow = harness.call('tool', 'get', 'slow');
-  await eventually(() => clock.pending() > 0);
+  await eventually(() => clock.pending() > before);
   await clock.advance(60_000);
   t.equal(await slow, 'late');
   t.same(
@@ -242,3 +246,43 @@ t.test('given a pause, when the plugin asks, then it waits until it is let go', 
 
   t.same(await call, { value: null, revision: 0 });
 });
+
+t.test('given a packed bundle, when it is run, then its own key does not matter, but its bytes do', async (t) => {
+  const folder = pluginFolder(t, { code: "{ services: { tool: { say: () => 'packed' } } }" });
+  const packed = await packPlugin(folder, generateKeyPairSync('ed25519').privateKey);
+  placeBundle(packed, join(folder, 'bundles'));
+  const bundle = join(folder, 'bundles', packed.id);
+  const { harness } = await openTestHarness(t, workshop, { folder: bundle });
+  await harness.start();
+  t.same([harness.form, await harness.call('tool', 'say')], ['bundle', 'packed']);
+
+  writeFileSync(join(bundle, 'artifact'), 'export default {};\n');
+  await t.rejects(harness.reload(), { code: 'verification-failed', details: { rule: 'digest-mismatch' } });
+  t.equal(await harness.call('tool', 'say'), 'packed', 'what runs goes on');
+  writeFileSync(join(bundle, 'manifest.json'), '{"id":"some.v1"}');
+  await t.rejects(harness.reload(), { code: 'verification-failed', details: { rule: 'unsupported-schema' } });
+});
+
+t.test(
+  'given large messages both ways, when they pass the harness, then they pass whole, and one too large ends as in the service',
+  async (t) => {
+    const code = `{ services: { tool: {
+    double: (text) => text + text,
+    flood() { writeAll('{"jsonrpc":"' + 'y'.repeat(2_000_000)); return new Promise(() => {}); },
+  } } }`;
+    const writeAll = `function writeAll(text) {
+    const bytes = Buffer.from(text);
+    for (let at = 0; at < bytes.length; ) try { at += writeSync(1, bytes, at); } catch (error) { if (error.code !== 'EAGAIN') throw error; }
+  }`;
+    const folder = pluginFolder(t, { code });
+    writeFileSync(join(folder, 'plugin.js'), `import { writeSync } from 'node:fs';\n${writeAll}\nexport default ${code};\n`);
+    const { harness, of, until } = await openTestHarness(t, workshop, { folder, messages: true });
+    await harness.start();
+
+    const text = 'ä'.repeat(200_000);
+    t.equal(await harness.call('tool', 'double', text), text + text);
+    await t.rejects(harness.call('tool', 'flood'), { code: 'plugin-crashed' });
+    await until(() => of('state').some(({ to }) => to === 'backoff'));
+    t.match(harness.why()?.exits[0], { cause: 'protocol-violation', detail: /^line-too-long/ });
+  },
+);
