@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Capability } from '../../../protocol/capabilities.ts';
 import type { Resources } from '../../../protocol/manifest.ts';
 import type { Manifest } from '../../../protocol/manifest-form.ts';
@@ -41,5 +42,6 @@ export function proposeManifest(text: string, manifest: Manifest, used: Used, pe
 /** Nothing is asked for with it: requests come in, and none came here. */
 const isCalledFromOutside = (name: Capability): boolean => name === 'worker:route';
 
+/** The order of fields is the author's. */
 const isSame = (text: string, name: string, value: unknown): boolean =>
-  JSON.stringify((JSON.parse(text) as Record<string, unknown>)[name]) === JSON.stringify(value); // the text of a manifest that was accepted
+  isDeepStrictEqual((JSON.parse(text) as Record<string, unknown>)[name], value); // the text of a manifest that was accepted
