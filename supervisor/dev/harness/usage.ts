@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
 
 /** What a running child uses, as the kernel tells. Null: it cannot be seen from here. */
 export type Usage = {
@@ -44,7 +45,7 @@ function readCpuMs(pid: number): number | null {
 
 /** Its own /tmp, seen through the kernel's door into its namespace; only root may look. */
 function readTmpMib(pid: number): number | null {
-  const root = `/proc/${pid}/root/tmp`;
+  const root = join('/proc', String(pid), 'root', 'tmp');
   try {
     readdirSync(root);
     const { blocks, bfree, bsize } = statfsSync(root);
