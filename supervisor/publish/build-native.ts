@@ -32,6 +32,10 @@ const recipes: readonly Recipe[] = [
   },
 ];
 
+/** Whether this file of the folder is made from the sources beside it, and so no source itself. */
+export const isBuilt = (folder: string, file: string): boolean =>
+  file === 'plugin' && recipes.some(({ mark }) => existsSync(join(folder, mark)));
+
 const mostFaultText = 4000;
 
 /** Makes the executable `plugin` of a native plugin's folder where it is missing or older than a source. Throws what the compiler says. */

@@ -1,6 +1,7 @@
 import { relative, sep } from 'node:path';
 import { watch } from 'chokidar';
 import type { Clock, Timer } from '../../clock.ts';
+import { isBuilt } from '../../publish/build-native.ts';
 
 const quietMs = 150; // an editor writes a file in steps, a checkout writes many
 
@@ -15,7 +16,9 @@ export function watchSources(
   const isIgnored = (path: string): boolean =>
     relative(folder, path)
       .split(sep)
-      .some((part) => part === 'node_modules' || part === 'dist' || (part.startsWith('.') && part !== '..')) || path.endsWith('.ndjson');
+      .some((part) => part === 'node_modules' || part === 'dist' || (part.startsWith('.') && part !== '..')) ||
+    path.endsWith('.ndjson') ||
+    isBuilt(folder, relative(folder, path));
   const watcher = watch(folder, { ignored: isIgnored, ignoreInitial: true, ignorePermissionErrors: true });
   watcher.on('all', (_event, path) => {
     changed.add(path);
