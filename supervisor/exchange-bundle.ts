@@ -1,6 +1,7 @@
 import { asHostError, HostError } from '../protocol/errors.ts';
 import type { AuditEntry } from './audit.ts';
 import { type Clock, delay } from './clock.ts';
+import { refuseOtherPublisher } from './plugin-changes.ts';
 import type { AcceptedPlugin, Outgoing } from './plugin-entry.ts';
 import type { Offer, PluginRecord, PluginStore } from './plugin-store.ts';
 import type { PluginVersion } from './plugin-version.ts';
@@ -30,6 +31,7 @@ export function createExchange(deps: ExchangeDeps) {
   const { store, clock } = deps;
 
   async function exchange(accepted: AcceptedPlugin, kind: Kind, offer: Offer, actor: Actor): Promise<void> {
+    refuseOtherPublisher(offer.bundle, accepted.record.owner); // again where it is recorded; here before anything of it runs
     if (accepted.record.status === 'active') return exchangeBeside(accepted, kind, offer, actor);
     const record = await store.setBundle(kind, offer, actor.id);
     await accepted.serving.runtime.close(); // it is stopped already; nothing starts it again
@@ -54,7 +56,8 @@ export function createExchange(deps: ExchangeDeps) {
       if (!armed.ok) throw failed(accepted, kind, armed);
       const record = await store.setBundle(kind, offer, actor.id);
       const former = accepted.serving;
-      serve(accepted, record, version);
+      // Who disabled it while it was being recorded has ended this runtime for good; the next start needs another.
+      serve(accepted, record, giveUp.signal.aborted ? accepted.openVersion(record) : version);
       accepted.outgoing = retire(accepted, former);
     } catch (error) {
       await version.runtime.close();

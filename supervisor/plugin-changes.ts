@@ -9,7 +9,7 @@ export const configMostBytes = 64 * 1024;
 const reasonMost = 500;
 const stampOf: Readonly<Record<StoredStatus, string>> = { installed: 'installed_at', active: 'activated_at', disabled: 'disabled_at' };
 
-function refuseOtherPublisher(bundle: AcceptedBundle, owner: string): void {
+export function refuseOtherPublisher(bundle: AcceptedBundle, owner: string): void {
   if (bundle.publisher === owner) return;
   throw new HostError('conflict', `${bundle.id} belongs to the publisher ${owner}`, {
     rule: 'publisher-conflict',
