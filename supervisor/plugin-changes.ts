@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { HostError } from '../protocol/errors.ts';
+import { compareVersions } from './bundle-difference.ts';
 import type { Tx } from './database.ts';
 import { addConsent, popFormer, pushFormer } from './plugin-history.ts';
 import { decideTransition, type Status } from './plugin-lifecycle.ts';
@@ -90,10 +92,12 @@ export async function changeBundle(
        verified_at = ?, updated_at = ?, crash_times_ms = '[]', broken = 0 WHERE id = ?`,
     [...bundleColumns(bundle), actor, bundle.verifiedAt, now, bundle.id],
   );
-  await addConsent(tx, bundle, terms, { kind, actor, time: now });
+  const isDowngrade = kind === 'upgrade' && compareVersions(known.version, bundle.version) === 'downgrade';
+  const change = isDowngrade ? 'downgrade' : kind;
+  await addConsent(tx, bundle, terms, { kind: change, actor, time: now });
   const { version, bundleSha256 } = bundle;
   const { capabilities } = terms;
-  audit(tx, bundle.id, { actor }, { change: kind, from: known.version, to: version, bundle_sha256: bundleSha256, capabilities });
+  audit(tx, bundle.id, { actor }, { change, from: known.version, to: version, bundle_sha256: bundleSha256, capabilities });
   return loadPlugin(tx, bundle.id);
 }
 
@@ -132,9 +136,12 @@ export async function changeConfig(
   return loadPlugin(tx, id);
 }
 
+/** An operator's decision about what it may reach, so it is kept with the consents. */
 export async function changeEgress(tx: Tx, id: string, hosts: readonly string[], actor: string | null, now: string): Promise<PluginRecord> {
   const known = await loadPlugin(tx, id);
+  if (isDeepStrictEqual(known.operatorEgress, hosts)) return known;
   await tx.run('UPDATE plugins SET operator_egress = ?, updated_at = ? WHERE id = ?', [JSON.stringify(hosts), now, id]);
+  await addConsent(tx, known, { capabilities: known.consents[0]?.capabilities ?? [], egress: hosts }, { kind: 'egress', actor, time: now });
   audit(tx, id, { actor }, { change: 'egress', from: known.operatorEgress, to: hosts });
   return loadPlugin(tx, id);
 }

@@ -13,7 +13,8 @@ export async function readHistories(sql: Sql, id: string | null): Promise<(plugi
   const [where, params] = id === null ? ['', []] : ['WHERE plugin = ?', [id]];
   const consents = await sql.all<StoredConsent>(
     `SELECT plugin, time, kind, actor, publisher, version, bundle_sha256 AS bundleSha256, capabilities, egress
-     FROM consents ${where} ORDER BY seq DESC`,
+     FROM (SELECT *, row_number() OVER (PARTITION BY plugin ORDER BY seq DESC) AS place FROM consents ${where})
+     WHERE place <= ${consentsShown} ORDER BY seq DESC`,
     params,
   );
   const former = await sql.all<StoredFormer>(
@@ -24,7 +25,7 @@ export async function readHistories(sql: Sql, id: string | null): Promise<(plugi
   const consentsOf = Map.groupBy(consents, ({ plugin }) => plugin);
   const formerOf = Map.groupBy(former, ({ plugin }) => plugin);
   return (plugin) => ({
-    consents: (consentsOf.get(plugin) ?? []).slice(0, consentsShown).map(parseConsent),
+    consents: (consentsOf.get(plugin) ?? []).map(parseConsent),
     former: (formerOf.get(plugin) ?? []).map(({ plugin: ofPlugin, ...bundle }) => ({ ...bundle, id: ofPlugin })),
   });
 }

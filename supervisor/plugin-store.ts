@@ -34,7 +34,7 @@ export type AcceptedBundle = {
 export type Terms = { capabilities: readonly string[]; egress: readonly string[] };
 /** `operatorEgress`: hosts that the operator set for a manifest which has no field for them. */
 export type Offer = { bundle: AcceptedBundle; terms: Terms; operatorEgress: readonly string[] };
-export type ConsentKind = 'install' | 'upgrade' | 'rollback' | 'transfer';
+export type ConsentKind = 'install' | 'upgrade' | 'downgrade' | 'rollback' | 'transfer' | 'egress';
 export type Consent = Terms & {
   time: string;
   kind: ConsentKind;

@@ -133,6 +133,7 @@ const consentsShown = 5; // with --json all that the service tells
 function describeConsent({ time, kind, actor, version, publisher, bundle_sha256, capabilities: held, egress }: ConsentView): string {
   const who = actor === null ? 'somebody unknown' : visible(actor);
   if (kind === 'transfer') return `    ${visible(time)} ${who} gave the id to ${visible(publisher)}`;
+  if (kind === 'egress') return `    ${visible(time)} ${who} set the hosts: ${egress.map(visible).join(' ') || 'none'}`;
   const reach = [...held, ...egress].map(visible).join(' ') || 'nothing';
   return `    ${visible(time)} ${who} accepted ${visible(version)} (${kind}, bundle ${bundle_sha256.slice(0, 12)}): ${reach}`;
 }

@@ -356,10 +356,36 @@ t.test(
 
     t.match(installed, { operatorEgress: hosts, consents: [{ kind: 'install', egress: hosts }] });
     t.match((await listChanges()).at(-1), { change: 'status', to: 'installed', egress: hosts });
-    t.match(await store.setEgress(bundle.id, ['b.example.com:80'], 't-2'), { operatorEgress: ['b.example.com:80'] });
+    const changed = await store.setEgress(bundle.id, ['b.example.com:80'], 't-2');
+    t.match(changed, {
+      operatorEgress: ['b.example.com:80'],
+      consents: [{ kind: 'egress', actor: 't-2', version: '1.0.0', egress: ['b.example.com:80'] }, { kind: 'install' }],
+    });
     t.match((await listChanges()).at(-1), { actor: 't-2', change: 'egress', from: hosts, to: ['b.example.com:80'] });
+    await store.setEgress(bundle.id, ['b.example.com:80'], 't-2');
+    t.equal((await store.get(bundle.id))?.consents.length, 2, 'the same hosts again are no new decision');
   },
 );
+
+t.test('given a lower version that is accepted, when the history is read, then it is a downgrade there and in the audit', async (t) => {
+  const { store, listChanges } = await openStore(t);
+  await store.accept(offer, 't-1');
+  const lower: Offer = { ...upgradeOffer, bundle: { ...upgrade, version: '0.9.0' } };
+  t.match((await store.setBundle('upgrade', lower, 't-1')).consents, [{ kind: 'downgrade', version: '0.9.0' }, { kind: 'install' }]);
+  t.match((await listChanges()).at(-1), { change: 'downgrade', from: '1.0.0', to: '0.9.0' });
+  t.match((await store.setBundle('rollback', offer, 't-1')).consents[0], { kind: 'rollback' });
+});
+
+t.test('given very many consents, when a record is read, then it holds the newest fifty, and the table all', async (t) => {
+  const { store, database } = await openStore(t);
+  await store.accept(offer, 't-1');
+  for (let at = 0; at < 60; at++) await store.setEgress(bundle.id, [`h${at}.example.com:443`], 't-1');
+  for (const record of [await store.get(bundle.id), ...(await store.all())]) {
+    t.equal(record?.consents.length, 50);
+    t.match(record?.consents[0], { egress: ['h59.example.com:443'] });
+  }
+  t.same(await database.read.all('SELECT count(*) AS n FROM consents'), [{ n: 61 }]);
+});
 
 t.test(
   'given a database from before consents were kept, when it is migrated, then each installation is one, and the id has its owner',
