@@ -9,6 +9,8 @@ export type Report = { table: string; figures: unknown };
 const suites: Record<string, () => Promise<{ measure(): Promise<Report> }>> = {
   rpc: () => import('./rpc.ts'),
   invoke: () => import('./invoke.ts'),
+  store: () => import('./store.ts'),
+  rest: () => import('./rest.ts'),
   supervision: () => import('./supervision.ts'),
   hung: () => import('./hung.ts'),
 };
