@@ -22,12 +22,12 @@ export type Cell = {
 };
 
 export const contenders: readonly Contender[] = [rawLines, lattice, forkIpc('json'), forkIpc('advanced'), vscodeJsonrpc, mcpSdk];
-const rounds = 9;
+const rounds = 7;
 const stretchMs = 120;
 const flights = [1, 64] as const;
 
 /** All contenders in turns, in each round in another order, so that a noisy moment hits all alike. */
-export async function measureRounds(direction: Direction): Promise<Report> {
+export async function measureRounds(contenders: readonly Contender[], direction: Direction): Promise<Report> {
   const sessions = await Promise.all(contenders.map(async ({ name, open }) => ({ name, session: await open() })));
   const cells: Cell[] = [];
   try {
@@ -84,6 +84,8 @@ const summarize = (contender: string, bytes: number, inFlight: number, stretches
   child_cpu_us: middle(stretches.map(({ childCpuUs, count }) => childCpuUs / count)),
 });
 
+const show = (us: number): string => (Number.isNaN(us) ? '-' : us.toFixed(1)); // of a contender that does not tell
+
 function drawTable(cells: readonly Cell[]): string {
   const table = new Table({
     head: ['bytes', 'in flight', 'contender', 'calls/s', 'low-high', 'x raw', 'low-high', 'p50 µs', 'p99 µs', 'cpu µs parent', 'child'],
@@ -94,7 +96,7 @@ function drawTable(cells: readonly Cell[]): string {
     table.push([
       ...[cell.bytes, cell.in_flight, cell.contender, calls.median.toFixed(0), `${calls.low.toFixed(0)}-${calls.high.toFixed(0)}`],
       ...[ratio.median.toFixed(2), `${ratio.low.toFixed(2)}-${ratio.high.toFixed(2)}`, cell.p50_us.toFixed(0), cell.p99_us.toFixed(0)],
-      ...[cell.parent_cpu_us.toFixed(1), cell.child_cpu_us.toFixed(1)],
+      ...[show(cell.parent_cpu_us), show(cell.child_cpu_us)],
     ]);
   }
   return table.toString();

@@ -12,7 +12,7 @@ export const costs = {
   request: 10_000, // deciding, recording, answering
   lookedAt: 100, // one value of a line of very many, checked and not kept
   built: 400, // and kept: what lives until the line is whole costs the collector most
-  thrownByte: 1, // read and dropped
+  thrownByte: 2, // read and dropped: the copy is cheap, but its buffer is the collector’s to find
 } as const;
 
 /**

@@ -8,6 +8,8 @@ export type Session = {
   run(order: RunOrder): Promise<Driven>;
   /** We ask the child for the same payload back. */
   echo(payload: unknown): Promise<unknown>;
+  /** The same, driven from where no echo of ours reaches: a host in another language. */
+  driveEcho?(bytes: number, count: number, inFlight: number): Promise<Driven>;
   /** What the child has used of the processor. */
   cpuOfChild(): Promise<{ user: number; system: number }>;
   close(): Promise<void>;

@@ -3,11 +3,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { capabilityNames } from '../../protocol/capabilities.ts';
-import { HostError } from '../../protocol/errors.ts';
+import { asHostError, HostError } from '../../protocol/errors.ts';
 import { defaultRates } from '../../protocol/host-methods.ts';
 import { shareFor } from '../../protocol/work.ts';
 import { createBroker } from '../../supervisor/broker.ts';
-import { createRealClock } from '../../supervisor/clock.ts';
+import { createRealClock, delay } from '../../supervisor/clock.ts';
 import { type Database, openDatabase } from '../../supervisor/database.ts';
 import { createDenialLimiter } from '../../supervisor/denial-limiter.ts';
 import { createHandlers } from '../../supervisor/host/handlers.ts';
@@ -88,7 +88,7 @@ export async function openWhole(): Promise<Whole> {
     database,
     run1: run,
     run: async (order) => (await invoke('run', order)) as Driven, // what drive.js returns
-    echo: (payload) => invoke('echo', payload),
+    echo: (payload) => persist(() => invoke('echo', payload)),
     cpuOfChild: async () => (await invoke('cpu', null)) as { user: number; system: number },
     async close() {
       run.kill();
@@ -110,6 +110,17 @@ async function createRunner() {
     sandbox: () => ({ level, minimum: level, layers: [] }),
     chooseLevel: async () => ({ level, disableUserns: true }),
   });
+}
+
+/** More than 1.5 MiB that the child has not read yet is refused with `rate-limited`: then the caller asks again a little later. */
+async function persist(ask: () => Promise<unknown>): Promise<unknown> {
+  for (;;)
+    try {
+      return await ask();
+    } catch (error) {
+      if (asHostError(error).code !== 'rate-limited') throw error;
+      await delay(clock, 1);
+    }
 }
 
 export const lattice: Contender = { name: 'lattice, whole path', open: openWhole };

@@ -1,4 +1,5 @@
 import { asHostError } from '../../protocol/errors.ts';
+import { createRealClock, delay } from '../../supervisor/clock.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { createFakeClock } from '../../test/support/fake-clock.ts';
 import { readFault } from '../../test/support/kill-steps.ts';
@@ -31,6 +32,7 @@ type Abuse = {
 };
 
 const mib = 1024 * 1024;
+const restMs = 100; // far longer than a child within its share is not read at a time
 const flood =
   (text: string, fd = 1) =>
   (real: RealRuntime, total: number) =>
@@ -113,8 +115,10 @@ export async function* runAbuses(bytes: number, names: readonly string[] = Objec
       await eventually(() => Number(real.run().counters().held_bytes) > mib);
       await runnerClock.advance(stalledMs);
     }
-    if (whileAlive) await call;
-    else await real.until(() => ['backoff', 'failed'].includes(real.entered.at(-1) ?? ''));
+    if (whileAlive) {
+      await call;
+      await readAll(() => Number(real.run().counters().stderr_dropped_bytes));
+    } else await real.until(() => ['backoff', 'failed'].includes(real.entered.at(-1) ?? ''));
     const counters = real.run().counters();
     const exit = real.lastExit();
     const result = {
@@ -142,4 +146,12 @@ if (process.argv[1] === import.meta.filename) {
   const [size = '64', ...names] = process.argv.slice(2);
   for await (const result of runAbuses(Number(size) * mib, names.length > 0 ? names : undefined))
     process.stdout.write(`${JSON.stringify(result)}\n`);
+}
+
+/** A flood is read within its share, so its end may still lie in the pipe: waits until no more of it comes. */
+async function readAll(count: () => number): Promise<void> {
+  for (let before = -1; before !== count(); ) {
+    before = count();
+    await delay(createRealClock(), restMs);
+  }
 }
