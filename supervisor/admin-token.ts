@@ -100,7 +100,7 @@ async function revokeAdminFiles(tx: Tx, now: string): Promise<void> {
 }
 
 /** Follows no link and waits at no pipe: whoever can write into the directory must not choose what is read. */
-async function readPrivate(file: string): Promise<Found> {
+export async function readPrivate(file: string): Promise<Found> {
   const stats = await lstat(file).catch(() => null);
   if (stats === null) return 'absent';
   if (!stats.isFile()) return 'odd';

@@ -7,8 +7,8 @@ export const applicationId = 0x4c617474;
 const magic = 'SQLite format 3\0';
 const headerBytes = 100;
 
-const refuse = (rule: string, message: string): never => {
-  throw new HostError('storage-unavailable', `${message}; it was left untouched`, {
+const refuse = ({ rule, detail }: { rule: string; detail: string }): never => {
+  throw new HostError('storage-unavailable', `${detail}; it was left untouched`, {
     rule,
     hint: 'move the file away, or set LATTICE_DATA_DIR to the directory that holds this service’s data',
   });
@@ -23,13 +23,26 @@ export async function prepareDatabaseFile(file: string): Promise<void> {
   if (header === null) {
     await createEmpty(file);
   } else if (header.length > 0) {
-    if (header.length < headerBytes || header.toString('latin1', 0, magic.length) !== magic)
-      refuse('not-a-database', 'the database file is not an SQLite database');
-    if (header.readUInt32BE(68) !== applicationId) refuse('foreign-database', 'the database file belongs to another program');
+    const fault = judgeHeader(header);
+    if (fault) refuse(fault);
     await chmod(file, 0o600);
     return;
   }
   await markAsOurs(file);
+}
+
+/** Whether a file that is there, and not empty, is a database of ours: what is wrong with it, or null. */
+export async function checkDatabaseFile(file: string): Promise<{ rule: string; detail: string } | null> {
+  const header = await readHeader(file);
+  return header === null ? null : judgeHeader(header);
+}
+
+function judgeHeader(header: Buffer): { rule: string; detail: string } | null {
+  if (header.length < headerBytes || header.toString('latin1', 0, magic.length) !== magic)
+    return { rule: 'not-a-database', detail: 'the database file is not an SQLite database' };
+  if (header.readUInt32BE(68) !== applicationId)
+    return { rule: 'foreign-database', detail: 'the database file belongs to another program' };
+  return null;
 }
 
 /** The mark goes into the main file at once, not into a log beside it, so that the header alone tells ours from others for ever. */
@@ -48,7 +61,7 @@ async function readHeader(file: string): Promise<Buffer | null> {
     throw unreadable(error);
   });
   if (stats === null) return null;
-  if (!stats.isFile()) refuse('not-a-file', 'where the database should be there is something that is not a plain file');
+  if (!stats.isFile()) refuse({ rule: 'not-a-file', detail: 'where the database should be there is something that is not a plain file' });
   const handle = await open(file, 'r').catch((error: unknown) => Promise.reject(unreadable(error)));
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(headerBytes), 0, headerBytes, 0);

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import sqlite3 from 'sqlite3';
 import { HostError } from '../protocol/errors.ts';
 import type { AuditEntry } from './audit.ts';
@@ -8,7 +7,7 @@ import type { Clock } from './clock.ts';
 import { prepareDatabaseFile } from './database-file.ts';
 import { createGroupCommit } from './group-commit.ts';
 import type { Log } from './log.ts';
-import { migrate } from './migrate.ts';
+import { migrate, migrationsDir } from './migrate.ts';
 import { type Connection, openConnection, openModes } from './sqlite-connection.ts';
 
 export type Row = Record<string, unknown>;
@@ -47,7 +46,6 @@ export type Database = {
 const oldestSqlite = 3_051_003; // the versions before it can corrupt a WAL database when two connections reset the log at once
 const checkpointPages = 2000; // 8 MiB of log: fewer copies of the pages that every batch touches, still a short checkpoint
 const busyMs = 5000; // how long another program, a backup for instance, may hold the database before an ask fails
-const migrations = join(import.meta.dirname, 'migrations');
 
 export async function openDatabase(deps: { file: string; clock: Clock; log: Log }): Promise<Database> {
   if (sqlite3.VERSION_NUMBER < oldestSqlite) {
@@ -61,7 +59,7 @@ export async function openDatabase(deps: { file: string; clock: Clock; log: Log 
     const writer = await openConnection(deps.file, openModes.write);
     opened.push(writer);
     await writer.all(`PRAGMA busy_timeout = ${busyMs}`);
-    const { from, to } = await migrate(writer, migrations);
+    const { from, to } = await migrate(writer, migrationsDir);
     if (from !== to) deps.log.info('database.migrated', { from, to });
     await configureWriter(writer);
     const reader = await openConnection(deps.file, openModes.read);

@@ -3,22 +3,29 @@ import { join } from 'node:path';
 import { HostError } from '../protocol/errors.ts';
 import type { Connection } from './sqlite-connection.ts';
 
+export const migrationsDir = join(import.meta.dirname, 'migrations');
+
 type Migration = { version: number; file: string };
 
 /** Brings the schema to the newest version: the files `NNN-name.sql` in order, each in a transaction that also sets the number. */
 export async function migrate(connection: Connection, directory: string): Promise<{ from: number; to: number }> {
   const steps = await listMigrations(directory);
   const newest = steps.length;
-  const row = await connection.get<{ user_version: number }>('PRAGMA user_version');
-  const from = row?.user_version ?? 0;
-  if (from > newest) {
-    throw new HostError('unavailable', `the database has schema ${from}, this version knows only up to ${newest}`, {
-      rule: 'newer-schema',
-      hint: 'start the version that wrote the database, or restore a backup from before the upgrade',
-    });
-  }
+  const from = await readSchemaVersion(connection, directory);
   for (const step of steps.slice(from)) await apply(connection, join(directory, step.file), step.version);
   return { from, to: newest };
+}
+
+/** The schema that the database has, which must not be newer than the program. */
+export async function readSchemaVersion(connection: Pick<Connection, 'get'>, directory = migrationsDir): Promise<number> {
+  const newest = (await listMigrations(directory)).length;
+  const row = await connection.get<{ user_version: number }>('PRAGMA user_version');
+  const version = row?.user_version ?? 0;
+  if (version >= 0 && version <= newest) return version;
+  throw new HostError('unavailable', `the database has schema ${version}, this version knows only up to ${newest}`, {
+    rule: 'newer-schema',
+    hint: 'start the version that wrote the database, or restore a backup from before the upgrade',
+  });
 }
 
 async function apply(connection: Connection, file: string, version: number): Promise<void> {
@@ -34,7 +41,7 @@ async function apply(connection: Connection, file: string, version: number): Pro
   }
 }
 
-async function listMigrations(directory: string): Promise<Migration[]> {
+export async function listMigrations(directory: string): Promise<Migration[]> {
   const files = (await readdir(directory)).filter((file) => file.endsWith('.sql')).sort();
   const steps = files.map((file) => ({ version: Number(/^(\d{3})-/.exec(file)?.[1]), file }));
   const stray = steps.find((step, index) => step.version !== index + 1);

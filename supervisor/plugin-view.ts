@@ -142,6 +142,11 @@ export type SandboxView = {
   layers: { layer: string; available: boolean; detail: string; how_to_get: string }[];
 };
 
+/** Whether there is a database to work on; in safe mode why not, and under which name it was kept. Never a path. */
+export type DatabaseView =
+  | { state: 'ok'; schema: number }
+  | { state: 'safe-mode'; since: string; rule: string; detail: string; set_aside: string | null; hint: string };
+
 /** What a doctor looks at. */
 export type DoctorView = {
   version: string;
@@ -149,6 +154,7 @@ export type DoctorView = {
   uid: number;
   runner: string;
   sandbox: SandboxView | null;
+  database: DatabaseView;
   audit_rows: number;
   plugins: { active: number; armed: number; failed: number };
   refused: RefusedBundle[];

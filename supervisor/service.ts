@@ -10,7 +10,7 @@ import { checkPaths } from './check-paths.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { lockDataDir } from './data-lock.ts';
-import { type Database, openDatabase } from './database.ts';
+import type { Database } from './database.ts';
 import { createDenialLimiter } from './denial-limiter.ts';
 import { probationMs } from './exchange-bundle.ts';
 import { parseEgressAllow } from './host/egress-rules.ts';
@@ -23,6 +23,7 @@ import { startServer } from './http/server.ts';
 import { createKvStore } from './kv-store.ts';
 import type { Log } from './log.ts';
 import { createMarket } from './market/market.ts';
+import { readSchemaVersion } from './migrate.ts';
 import { loadChannels, noChannels } from './notify/channels.ts';
 import { createDelivery } from './notify/delivery.ts';
 import { createOutbox } from './notify/outbox.ts';
@@ -31,6 +32,9 @@ import { createPluginStore } from './plugin-store.ts';
 import type { SandboxView, Supervisor } from './plugin-view.ts';
 import type { Runner } from './runner.ts';
 import { createStopList } from './stop-list.ts';
+import { openOrSetAside } from './storage/open-or-set-aside.ts';
+import { describeSafeMode, startSafeMode } from './storage/safe-mode.ts';
+import type { SafeModeRecord } from './storage/set-aside.ts';
 import { createSupervisor } from './supervisor.ts';
 import { createTokens } from './tokens.ts';
 
@@ -48,7 +52,8 @@ export type Service = {
   sandbox: SandboxView | null;
   adminTokenFile: string;
   tokenProblem: string | null;
-  supervisor: Supervisor;
+  supervisor: Supervisor | null; // null in safe mode
+  safeMode: SafeModeRecord | null; // why there is no database to work on
   reload(): Promise<void>;
   stop(): Promise<void>;
 };
@@ -76,7 +81,8 @@ async function build(
   const lock = await lockDataDir(dataDir);
   stops.add(() => lock.release());
   const headFile = join(dataDir, 'audit.head');
-  const database = await openDatabase({ file: join(dataDir, 'lattice.db'), clock, log });
+  const { database, safeMode } = await openOrSetAside({ file: join(dataDir, 'lattice.db'), headFile, clock, log });
+  if (safeMode) return serveSafely({ config, clock, log, version, uid }, safeMode, stops);
   stops.add(() => database.close());
   const head = createHeadFile({ file: headFile, database, clock, log });
   stops.add(() => head.stop());
@@ -124,6 +130,7 @@ async function build(
     sandbox: runner.sandbox,
     clock,
   });
+  const schema = await readSchemaVersion(database.read);
   const app = createApp({
     supervisor,
     trust: bundles,
@@ -140,12 +147,14 @@ async function build(
     listen: config.listen,
     deny: denials,
     version,
+    database: () => ({ state: 'ok', schema }),
     doctor: () => ({
       version,
       node: process.versions.node,
       uid,
       runner: runner.name,
       sandbox: runner.sandbox(),
+      database: { state: 'ok', schema },
       audit_rows: database.head().seq,
       plugins: supervisor.health().plugins,
       refused: supervisor.refused(),
@@ -155,8 +164,7 @@ async function build(
   stops.add(() => server.stop(httpGraceMs));
   await supervisor.start();
   network.delivery.start();
-  await writeAddress(join(dataDir, 'address'), server.url);
-  stops.add(() => rm(join(dataDir, 'address'), { force: true })); // whoever gets the port next must not be sent a token
+  await tellAddress(dataDir, server.url, stops);
   log.info('service.ready', { url: server.url, plugins: supervisor.list().length, refused: supervisor.refused().length });
   return {
     url: server.url,
@@ -164,7 +172,29 @@ async function build(
     adminTokenFile: admin.file,
     tokenProblem: admin.problem ?? null,
     supervisor,
+    safeMode: null,
     reload: async () => void (await supervisor.rescan({ id: 'signal', scopes: [], plugin: null })),
+    stop: () => stops.run(),
+  };
+}
+
+/** The service without a database: nothing runs, and an operator can see why. */
+async function serveSafely(
+  deps: Pick<ServiceDeps, 'config' | 'clock' | 'log' | 'version' | 'uid'>,
+  record: SafeModeRecord,
+  stops: ReturnType<typeof createStopList>,
+): Promise<Service> {
+  const { url, adminTokenFile } = await startSafeMode({ ...deps, record, stops });
+  await tellAddress(deps.config.dataDir, url, stops);
+  deps.log.error('service.safe-mode', { url, ...describeSafeMode(record) });
+  return {
+    url,
+    sandbox: null,
+    adminTokenFile,
+    tokenProblem: null,
+    supervisor: null,
+    safeMode: record,
+    reload: async () => deps.log.warn('service.safe-mode', { ...describeSafeMode(record) }),
     stop: () => stops.run(),
   };
 }
@@ -227,7 +257,9 @@ async function prepareDataDir(dataDir: string, uid: number): Promise<void> {
   await chmod(dataDir, 0o700);
 }
 
-async function writeAddress(file: string, url: string): Promise<void> {
+async function tellAddress(dataDir: string, url: string, stops: ReturnType<typeof createStopList>): Promise<void> {
+  const file = join(dataDir, 'address');
   await writeFile(`${file}.new`, `${url}\n`, { mode: 0o600 });
   await rename(`${file}.new`, file);
+  stops.add(() => rm(file, { force: true })); // whoever gets the port next must not be sent a token
 }

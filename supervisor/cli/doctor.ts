@@ -25,9 +25,19 @@ async function examine(cli: Cli): Promise<Finding> {
   } catch (error) {
     if (!(error instanceof NotRunning)) throw error;
   }
+  const { describeSafeMode } = await import('../storage/safe-mode.ts');
+  const { readSafeMode } = await import('../storage/set-aside.ts');
   const { examineSandbox } = await import('../open-subprocess-runner.ts');
   const minimum = sandboxChoices.find((choice) => choice === cli.io.environment.LATTICE_SANDBOX) ?? 'isolated';
-  return { running: false, node: process.versions.node, uid: cli.io.uid, sandbox: await examineSandbox(minimum, cli.io.clock) };
+  const record = await readSafeMode(cli.dataDir);
+  const database = record === null ? {} : { database: describeSafeMode(record) };
+  return {
+    running: false,
+    ...database,
+    node: process.versions.node,
+    uid: cli.io.uid,
+    sandbox: await examineSandbox(minimum, cli.io.clock),
+  };
 }
 
 const columns = [{ title: 'LAYER', keep: true }, { title: 'HELD', keep: true }, { title: 'WHAT WAS FOUND' }, { title: 'HOW TO GET IT' }];
@@ -37,12 +47,21 @@ function describe(cli: Cli, found: Finding): string {
   const head = found.running
     ? `The service ${visible(found.version ?? '')} runs on Node ${visible(found.node ?? '')}; its audit has ${found.audit_rows ?? 0} rows.`
     : `No service runs here. This is what one started by this user (uid ${found.uid}) would find.`;
-  if (sandbox === null) return `${head}\nThe noop runner runs no plugin code.\n`;
+  const safe = describeDatabase(cli, found);
+  if (found.running && safe !== '') return `${head}\n${safe}`;
+  if (sandbox === null) return `${head}\n${safe}The noop runner runs no plugin code.\n`;
   const rows = sandbox.layers.map((row) =>
     [row.layer, row.available ? 'yes' : 'no', row.detail, row.available ? '' : row.how_to_get].map(visible),
   );
   const refused = (found.refused ?? []).map(
     ({ folder, code, detail }) => `refused bundle ${visible(folder)}: ${visible(code)}: ${visible(detail)}\n`,
   );
-  return `${head}\n${cli.paint('bold', `Sandbox level available: ${visible(sandbox.level)}; the operator's minimum: ${visible(sandbox.minimum)}.`)}\n${cli.table(columns, rows, '')}${refused.join('')}`;
+  return `${head}\n${safe}${cli.paint('bold', `Sandbox level available: ${visible(sandbox.level)}; the operator's minimum: ${visible(sandbox.minimum)}.`)}\n${cli.table(columns, rows, '')}${refused.join('')}`;
+}
+
+/** In safe mode: why, what was kept, and what to do. Else nothing needs saying. */
+function describeDatabase(cli: Cli, { database }: Finding): string {
+  if (database?.state !== 'safe-mode') return '';
+  const kept = database.set_aside === null ? 'There was no file to keep.' : `It was kept as ${visible(database.set_aside)}.`;
+  return `${cli.paint('red', 'SAFE MODE: no plugin runs.')} ${visible(database.detail)} (${visible(database.rule)}), found ${visible(database.since)}. ${kept}\nWhat to do: ${visible(database.hint)}\n`;
 }

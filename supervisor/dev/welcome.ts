@@ -3,10 +3,14 @@ import type { Service } from '../service.ts';
 
 /** What a newcomer sees when the service is up: where it is, where the token is (never the token), what was found, what to try. */
 export function printWelcome(
-  { url, adminTokenFile, tokenProblem, sandbox, supervisor }: Service,
+  { url, adminTokenFile, tokenProblem, sandbox, supervisor, safeMode }: Service,
   config: Config,
   out: { write(text: string): unknown },
 ): void {
+  if (supervisor === null) {
+    out.write(`\nLattice plugin supervisor on ${url}, in safe mode: ${safeMode?.detail}\n  npx --no lattice doctor  says what to do\n\n`);
+    return;
+  }
   const plugins = supervisor.list();
   const lines = [
     '',

@@ -10,22 +10,28 @@ import { createEventStreams } from './event-stream.ts';
 import { createHostCheck, type Listen } from './host-check.ts';
 import { toProblem } from './problem.ts';
 import { createRequestIds } from './request-id.ts';
+import type { Route } from './route.ts';
 import { createRoutes, type RouteDeps } from './routes.ts';
 
-export type AppDeps = RouteDeps & {
+export type ControlPlaneDeps = {
   tokens: { authenticate: Authenticate };
   clock: Clock;
   log: Log;
   listen: Listen;
   /** Writes the audit row of a failed authorisation, within its rate for one key. */
   deny: (entry: AuditEntry, key: string) => void;
+  /** Answers what no route answers, to callers with a token; by default there is nothing there. */
+  refuseOthers?: () => never;
 };
+export type AppDeps = RouteDeps & ControlPlaneDeps;
 
-/** The control plane. `app.emit('stopping')` ends its event streams, and each connection with its next answer. */
-export function createApp(deps: AppDeps): Koa<State> {
+/** The whole control plane, as the service in its normal state offers it. */
+export const createApp = (deps: AppDeps): Koa<State> => createControlPlane(deps, createRoutes(deps));
+
+/** The control plane over these routes. `app.emit('stopping')` ends its event streams, and each connection with its next answer. */
+export function createControlPlane(deps: ControlPlaneDeps, routes: readonly Route[]): Koa<State> {
   const app = new Koa<State>();
   const streams = createEventStreams(deps.clock);
-  const routes = createRoutes(deps);
   const nextRequestId = createRequestIds();
   let stopping = false;
   app.once('stopping', () => {
@@ -50,12 +56,13 @@ export function createApp(deps: AppDeps): Koa<State> {
   app.use(createSecurityHeaders());
   app.use(createGate(deps, new Set(routes.filter((route) => route.scope === null).map((route) => route.path))));
   app.use(createRouter(routes, streams.open).routes());
-  app.use(refuseUnrouted);
+  const { refuseOthers } = deps;
+  app.use(refuseOthers ? (ctx) => (ctx.state.caller.actor === null ? refuseUnrouted(ctx) : refuseOthers()) : refuseUnrouted);
   return app;
 }
 
 /** What comes before any route: a target and a Host that are ours, and who asks, within the caller's rate. */
-function createGate(deps: AppDeps, probes: ReadonlySet<string>): Koa.Middleware<State> {
+function createGate(deps: ControlPlaneDeps, probes: ReadonlySet<string>): Koa.Middleware<State> {
   const identify = createIdentify({ authenticate: deps.tokens.authenticate, clock: deps.clock });
   const checkHost = createHostCheck(deps.listen);
   return async (ctx, next) => {
@@ -92,7 +99,7 @@ const createSecurityHeaders = () =>
     xXssProtection: false,
   });
 
-function answerProblem(ctx: Koa.ParameterizedContext<State>, thrown: unknown, deps: Pick<AppDeps, 'log' | 'deny'>): void {
+function answerProblem(ctx: Koa.ParameterizedContext<State>, thrown: unknown, deps: Pick<ControlPlaneDeps, 'log' | 'deny'>): void {
   const error = asHostError(thrown);
   const { requestId, caller, route } = ctx.state;
   if (error.code === 'internal') {

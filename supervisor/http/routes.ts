@@ -1,5 +1,6 @@
 import { type AuditDeps, createAuditRoutes } from './audit-routes.ts';
 import { type CallDeps, createCallRoutes } from './call-routes.ts';
+import { createDatabaseRoutes, type DatabaseDeps } from './database-routes.ts';
 import { createHealthRoutes, type HealthDeps } from './health-routes.ts';
 import { createKvRoutes, type KvDeps } from './kv-routes.ts';
 import { createLifecycleRoutes } from './lifecycle-routes.ts';
@@ -11,7 +12,7 @@ import { createTokenRoutes, type TokenDeps } from './token-routes.ts';
 import { createTrustRoutes, type TrustDeps } from './trust-routes.ts';
 import { createUpgradeRoutes } from './upgrade-routes.ts';
 
-export type RouteDeps = AuditDeps & CallDeps & HealthDeps & KvDeps & MarketDeps & PluginDeps & TokenDeps & TrustDeps;
+export type RouteDeps = AuditDeps & CallDeps & DatabaseDeps & HealthDeps & KvDeps & MarketDeps & PluginDeps & TokenDeps & TrustDeps;
 
 /** The whole API. Rows with a fixed path stand before rows with an id in the same place; calls come first, because they are many. */
 export const createRoutes = (deps: RouteDeps): Route[] => [
@@ -24,6 +25,7 @@ export const createRoutes = (deps: RouteDeps): Route[] => [
   ...createKvRoutes(deps),
   ...createMarketRoutes(deps),
   ...createAuditRoutes(deps),
+  ...createDatabaseRoutes(deps),
   ...createTokenRoutes(deps),
   ...createHealthRoutes(deps),
 ];

@@ -93,7 +93,7 @@ export async function startService(home: Home, options: { entry?: keyof typeof e
       resolve({ code, signal });
     }),
   );
-  const { url } = await events.heard(({ event }) => event === 'service.ready');
+  const { url } = await events.heard(({ event }) => event === 'service.ready' || event === 'service.safe-mode');
   const token = home.token();
   return {
     pid: child.pid ?? 0,

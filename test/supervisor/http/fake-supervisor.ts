@@ -269,6 +269,7 @@ export const fakeDoctor: DoctorView = {
       { layer: 'node-permission', available: true, detail: 'held', how_to_get: '' },
     ],
   },
+  database: { state: 'ok', schema: 1 },
   audit_rows: 3,
   plugins: { active: 1, armed: 1, failed: 0 },
   refused: [],

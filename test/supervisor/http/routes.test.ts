@@ -16,6 +16,7 @@ const routes = createRoutes({
   trust: { verify: nothing, policy: () => assert.fail('not reached') },
   market: { view: () => Object.assign({}), refresh: nothing, fetch: nothing },
   version: '0',
+  database: () => fakeDoctor.database,
   doctor: () => fakeDoctor,
 });
 

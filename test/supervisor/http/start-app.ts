@@ -80,6 +80,7 @@ export async function startApp(t: Test, options: Options = {}) {
     listen: options.listen ?? { host: '127.0.0.1', port: 0 },
     deny: denials,
     version: '0.0.0-test',
+    database: () => fakeDoctor.database,
     doctor: () => fakeDoctor,
   };
   const app = createApp(deps);
