@@ -19,7 +19,7 @@ export type Differences = {
   read_buckets: AddedRemoved;
   services: AddedRemoved & { changed: MethodChange[] }; // by method: `greeter.greet`
   resources: ResourceChange[];
-  identity: FieldChange[]; // who made it and how it runs
+  identity: FieldChange[]; // what it is called, who made it and how it runs
 };
 
 /** The pair that is compared, each with the hosts that it could really reach. */
@@ -83,7 +83,8 @@ const describeMethod = ({ effect, scopes, timeout_ms, budget }: ServiceMethod): 
     : 'default',
 });
 
-const describeIdentity = ({ publisher, unsigned, type, engine, wire, form }: Manifest): Record<string, string> => ({
+const describeIdentity = ({ name, publisher, unsigned, type, engine, wire, form }: Manifest): Record<string, string> => ({
+  name,
   publisher: unsigned ? '(unsigned)' : publisher,
   type,
   engine,

@@ -38,7 +38,8 @@ export type UpgradeView = {
   change: VersionChange;
   downgrade: boolean;
   capabilities: string[];
-  egress: string[];
+  egress: string[]; // the hosts it could reach
+  egress_set_by: 'manifest' | 'operator';
   read_buckets: string[];
   capabilities_added: Capability[];
   capabilities_removed: Capability[];

@@ -166,6 +166,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
         const accepted = findAccepted(id);
         requireSettable(accepted.serving.manifest, hosts);
         accepted.record = await store.setEgress(id, hosts, actor.id);
+        await abandonExchange(accepted); // a version that finishes its calls has the hosts of before
         await rearm(accepted, 'the hosts');
         return view(find(id));
       }),

@@ -7,9 +7,13 @@ export type RiskLevel = (typeof riskLevels)[number];
 export type RiskStatement = { level: RiskLevel; reasons: string[] };
 type Reason = { level: RiskLevel; text: string };
 
-/** What the operator is told of the differences. Only what widens a plugin's reach, or may break its callers, is a reason. */
-export function stateRisk(differences: Differences): RiskStatement {
+/**
+ * What the operator is told of the differences. Only what widens a plugin's reach, or may break its callers, is a reason; and that other bytes
+ * get hosts which the operator had set for the present ones.
+ */
+export function stateRisk(differences: Differences, setByOperator: readonly string[] = []): RiskStatement {
   const reasons = [
+    ...judgeKept(setByOperator.filter((host) => !differences.egress.added.includes(host))),
     ...judgeIdentity(differences),
     ...judgeCapabilities(differences),
     ...judgeReach(differences),
@@ -22,6 +26,9 @@ export function stateRisk(differences: Differences): RiskStatement {
     : { level: reasons[0]?.level ?? 'low', reasons: reasons.map(({ text }) => text) };
 }
 
+const judgeKept = (hosts: readonly string[]): Reason[] =>
+  hosts.length === 0 ? [] : [{ level: 'medium', text: `its bytes are others, and it keeps the hosts that you set: ${hosts.join(', ')}` }];
+
 function judgeIdentity({ identity }: Differences): Reason[] {
   return identity.map(({ field, from, to }) => {
     if (field === 'publisher' && to === '(unsigned)')
@@ -30,6 +37,7 @@ function judgeIdentity({ identity }: Differences): Reason[] {
       return { level: 'high', text: `another publisher signs it, and gets its settings and what it has stored: ${to} instead of ${from}` };
     if (field === 'engine' && to === 'native')
       return { level: 'high', text: 'it becomes a native program, held by the system’s cage alone' };
+    if (field === 'name') return { level: 'low', text: `its name changes from ${from} to ${to}` };
     if (field === 'form') return { level: 'low', text: `its manifest is of another form: ${to} instead of ${from}` };
     return { level: 'medium', text: `its ${field} changes from ${from} to ${to}` };
   });

@@ -144,10 +144,11 @@ function viewExchange({ serving, record }: AcceptedPlugin, to: Manifest, bundleS
     downgrade: differences.version.change === 'downgrade',
     capabilities: [...terms.capabilities].sort(),
     egress: [...terms.egress],
+    egress_set_by: isEgressSetByOperator(to) ? 'operator' : 'manifest',
     read_buckets: to.kv?.read_buckets ?? [],
     capabilities_added: differences.capabilities.added,
     capabilities_removed: differences.capabilities.removed,
     differences,
-    risk: stateRisk(differences),
+    risk: stateRisk(differences, isEgressSetByOperator(to) ? terms.egress : []),
   };
 }

@@ -4,7 +4,7 @@ import { HostError } from '../../protocol/errors.ts';
 import type { PluginDetail, UpgradeView, VerificationView } from '../plugin-view.ts';
 import type { Cli, Colour } from './cli.ts';
 import { signerOf } from './signer.ts';
-import { visible } from './visible.ts';
+import { looksLikeAnother, visible } from './visible.ts';
 
 export type Paint = (colour: Colour, text: string) => string;
 const plain: Paint = (_colour, text) => text;
@@ -26,14 +26,21 @@ function describeCapability(name: Capability, reach: Reach): string {
 
 /** What these capabilities let a plugin do, in the operator's words, the gravest first. */
 export function describeCapabilities(names: readonly string[], reach: Reach, paint: Paint = plain): string[] {
+  if (names.length === 0) return ['  It can only compute and answer calls.'];
   const known = names.filter(isCapability);
-  if (known.length === 0) return ['  It can only compute and answer calls.'];
-  return risks.toReversed().flatMap((risk) => {
-    const own = known.filter((name) => capabilities[name].risk === risk);
-    const heading = `  It may ${paint(colourOfRisk[risk], headings[risk])}:`;
-    return own.length === 0 ? [] : [heading, ...own.map((name) => describeCapability(name, reach))];
-  });
+  const foreign = names.filter((name) => !isCapability(name)); // of a service that is newer than this command
+  return [
+    ...(foreign.length > 0 ? [`  It may ${paint('red', 'do what this command does not know')}: ${foreign.map(visible).join(', ')}`] : []),
+    ...risks.toReversed().flatMap((risk) => {
+      const own = known.filter((name) => capabilities[name].risk === risk);
+      const heading = `  It may ${paint(colourOfRisk[risk], headings[risk])}:`;
+      return own.length === 0 ? [] : [heading, ...own.map((name) => describeCapability(name, reach))];
+    }),
+  ];
 }
+
+const warnOfName = (name: string, paint: Paint): string[] =>
+  looksLikeAnother(name) ? [`  ${paint('red', 'Its name has letters that look like others')}: go by its id and its publisher.`] : [];
 
 /** Which key vouches for a bundle, and each check that it went through; `brief`: in one line where there is nothing to say. */
 export function describeVerification(verification: VerificationView, paint: Paint, brief = false): string[] {
@@ -57,6 +64,7 @@ export const describeForm = ({ form, wire }: Pick<PluginDetail, 'form' | 'wire'>
 export const describeInstall = (plugin: PluginDetail, paint: Paint): string =>
   [
     `${paint('bold', visible(plugin.name))} (${plugin.id}) ${visible(plugin.version)}, a ${plugin.type} plugin ${plugin.unsigned ? paint('red', 'that nobody signed') : `signed by ${signerOf(plugin)}`}`,
+    ...warnOfName(plugin.name, paint),
     ...(plugin.form === 'v3' ? [] : [`  Of the public server’s form: ${describeForm(plugin)}`]),
     ...describeVerification(plugin.verification, paint),
     ...describeCapabilities(plugin.capabilities, plugin, paint),
@@ -84,15 +92,24 @@ export function describeExchange(plugin: PluginDetail, upgrade: UpgradeView, ver
   ];
   return [
     `${paint('bold', visible(plugin.name))} (${plugin.id}) by ${signerOf(upgrade)}: ${visible(plugin.version)} -> ${visible(upgrade.version)}, ${changeWords[upgrade.change]}`,
+    ...warnOfName(differences.identity.find(({ field }) => field === 'name')?.to ?? plugin.name, paint),
     ...(verification ? describeVerification(verification, paint) : []),
     `  Risk of this change: ${paint(colourOfLevel[risk.level], risk.level)}`,
     ...risk.reasons.map((reason) => `    - ${visible(reason)}`),
     ...(fresh.length > 0 ? [`  ${paint('bold', 'New with it:')}`, ...fresh] : ['  It gets nothing new: no capability, host or bucket.']),
+    ...describeKept(upgrade),
     ...describeRemoved(upgrade),
     ...describeOther(upgrade),
     '  Both versions share what the plugin has stored: going back later does not undo what this one writes.',
     `  bundle ${upgrade.bundle_sha256}`,
   ].join('\n');
+}
+
+/** Other bytes with the same reach are worth a line of their own: nothing else would say that they have it. */
+function describeKept({ egress, egress_set_by, differences }: UpgradeView): string[] {
+  const kept = egress.filter((host) => !differences.egress.added.includes(host));
+  const whose = egress_set_by === 'operator' ? 'that you set' : 'of the present version';
+  return kept.length > 0 ? [`  It keeps the hosts ${whose}: ${kept.map(visible).join(', ')}`] : [];
 }
 
 function describeRemoved({ differences: { capabilities: held, egress, read_buckets } }: UpgradeView): string[] {

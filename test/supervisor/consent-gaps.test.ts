@@ -1,7 +1,9 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
+import type { Actor } from '../../supervisor/plugin-view.ts';
 import { eventually } from '../support/eventually.ts';
 import { id, openSupervisor, operator } from '../support/open-supervisor.ts';
-import { makeKey } from '../support/signed-bundle.ts';
+import { signV1 } from '../support/public-bundle.ts';
+import { makeKey, writeBundle } from '../support/signed-bundle.ts';
 
 t.test(
   'given an upgrade that is being recorded, when the plugin is disabled in that moment, then the new version can be activated afterwards',
@@ -46,3 +48,58 @@ t.test(
     t.same({ runs: runner.runs.length, changes: await changes() }, before);
   },
 );
+
+/** A plugin of the public form, whose hosts the operator sets. */
+async function openPublic(t: Test) {
+  const opened = await openSupervisor(t);
+  const artifact = Buffer.from('#!/bin/sh\n');
+  const interfaces = [{ service: `${id}/tool`, methods: ['say'] }];
+  const put = (more: Record<string, unknown> = {}) => {
+    const fields = { id, publisher: 'test.publisher', capabilities: ['http:egress'], interfaces, ...more };
+    writeBundle(opened.pluginDir, 'bundle', signV1(artifact, opened.key.privateKey, fields), artifact);
+  };
+  put();
+  const { supervisor } = opened;
+  await supervisor.start();
+  await supervisor.setStatus({ id, status: 'installed', egress: ['a.example.com:443'] }, operator);
+  await supervisor.setStatus({ id, status: 'active' }, operator);
+  const offer = async (more: Record<string, unknown>) => {
+    put(more);
+    await supervisor.rescan(operator);
+  };
+  const admin: Actor = { ...operator, scopes: ['plugin:admin', 'plugin:call', 'network:apply'] };
+  const request = { id, service: `${id}/tool`, method: 'say', payload: null };
+  const call = () => supervisor.call(request, admin, { signal: new AbortController().signal, requestId: 'r' });
+  return { ...opened, offer, call };
+}
+
+t.test('given hosts that the operator set, when other bytes would keep them, then the upgrade and its risk say so', async (t) => {
+  const { supervisor, offer } = await openPublic(t);
+  await offer({ version: '1.1.0', name: 'Another Tool' });
+  t.match(supervisor.show(id).upgrade, {
+    egress: ['a.example.com:443'],
+    egress_set_by: 'operator',
+    differences: { egress: { added: [], removed: [] }, identity: [{ field: 'name', from: 'Acme Tool', to: 'Another Tool' }] },
+    risk: { level: 'medium', reasons: [/keeps the hosts that you set.*a\.example\.com:443/, /name changes/] },
+  });
+  await supervisor.setEgress(id, [], operator);
+  t.match(supervisor.show(id).upgrade, { egress: [], risk: { level: 'low' } });
+});
+
+t.test('given an old version that finishes its calls, when the hosts are taken away, then it is ended with them', async (t) => {
+  const { supervisor, runner, offer, call } = await openPublic(t);
+  const old = runner.last();
+  Object.assign(old, { invoke: () => new Promise(() => {}) });
+  call().catch(() => {});
+  await offer({ version: '1.1.0' });
+  await supervisor.upgrade({ id }, operator);
+  t.match(supervisor.show(id).other_runtimes, [{ role: 'outgoing' }]);
+
+  await supervisor.setEgress(id, [], operator);
+
+  t.same(
+    supervisor.show(id).other_runtimes.filter(({ state }) => state !== 'stopped'),
+    [],
+  );
+  t.same(runner.last().launch.grant.egress, []);
+});

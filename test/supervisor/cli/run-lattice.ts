@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import type { Test } from 'tap';
+import { runVerb } from '../../support/run-cli.ts';
 import { startApp } from '../http/start-app.ts';
 
 export const projectRoot = join(import.meta.dirname, '../../..');
@@ -42,6 +43,8 @@ export async function startWithCli(t: Test) {
     environment,
     lattice: (args: readonly string[], input = '', more: Record<string, string> = {}) =>
       runLattice(args, { environment: { ...environment, ...more }, input }),
+    /** The same in this process: no terminal, and far faster. */
+    verb: (args: readonly string[]) => runVerb(args, environment),
     onTerminal: (args: readonly string[], input = '', more: Record<string, string> = {}) =>
       runOnTerminal(args, { environment: { ...environment, ...more }, input }),
     async json(args: readonly string[]) {

@@ -79,6 +79,7 @@ export function sampleUpgrade(changes: Partial<UpgradeView> = {}): UpgradeView {
     downgrade: false,
     capabilities: ['kv:read', 'task:run'],
     egress: [],
+    egress_set_by: 'manifest',
     read_buckets: [],
     capabilities_added: ['task:run'],
     capabilities_removed: [],
