@@ -4,6 +4,7 @@ import { addAuditVerbs } from './audit.ts';
 import { addCapsVerb } from './caps.ts';
 import { type Cli, createCli, type Io } from './cli.ts';
 import { addConformanceVerb } from './conformance.ts';
+import { addDbVerbs } from './db.ts';
 import { addDevVerbs } from './dev.ts';
 import { addDoctorVerb } from './doctor.ts';
 import { exitCodeOf } from './exit-codes.ts';
@@ -66,6 +67,7 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
   addPluginVerbs(program, cli);
   addKvVerbs(program, cli);
   addAuditVerbs(program, cli);
+  addDbVerbs(program, cli);
   addTokenVerbs(program, cli);
   addFeedVerb(program, cli);
   addNewVerb(program, cli);

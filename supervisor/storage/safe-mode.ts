@@ -21,7 +21,7 @@ import { type Connection, openConnection, openModes } from '../sqlite-connection
 import { type SafeModeRecord, sizeOrNull } from './set-aside.ts';
 
 export const safeModeHint =
-  'stop the service, then put a backup in the place of lattice.db, with the audit.head of that time; to begin with an empty database move safe-mode.json and audit.head away; keep what was set aside';
+  'stop the service and run `lattice db restore <backup>`; to begin with an empty database move safe-mode.json and audit.head away; keep what was set aside';
 
 const noPlugins = { active: 0, armed: 0, failed: 0 };
 

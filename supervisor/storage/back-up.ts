@@ -1,0 +1,64 @@
+import { link, open, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { HostError } from '../../protocol/errors.ts';
+import { type Head, verifyChain } from '../audit-chain.ts';
+import { createPrivateFile, syncDirectory } from '../durable-file.ts';
+import { type Connection, openConnection, openModes } from '../sqlite-connection.ts';
+
+const busyMs = 5000;
+
+/** A connection that can only read; a service may work on the database meanwhile. */
+export async function withReader<T>(file: string, job: (reader: Connection) => Promise<T>): Promise<T> {
+  const reader = await openConnection(file, openModes.read);
+  try {
+    await reader.all(`PRAGMA busy_timeout = ${busyMs}`);
+    return await job(reader);
+  } finally {
+    await reader.close();
+  }
+}
+
+/** The whole chain of a file, with what it must hold; throws where it breaks. */
+export async function proveChain(file: string, recorded: Head | null): Promise<Head> {
+  const verdict = await withReader(file, (reader) => verifyChain(reader, recorded));
+  if (verdict.ok) return verdict.head;
+  throw new HostError('verification-failed', `the audit in it is broken at row ${verdict.seq}: ${verdict.reason}`, {
+    rule: 'audit-broken',
+    seq: verdict.seq,
+    hint: 'take another backup; if only audit.head is in the way and you know why, move it away first',
+  });
+}
+
+/** Writes one consistent file beside the running service, proves its audit, and only then gives it its name. Nothing is written over. */
+export async function backUp(file: string, target: string): Promise<Head> {
+  const unfinished = `${target}.unfinished`;
+  await rm(unfinished, { force: true });
+  await createPrivateFile(unfinished, ''); // SQLite fills an empty file, and leaves its mode alone
+  try {
+    await withReader(file, (reader) => reader.run('VACUUM INTO ?', [unfinished]));
+    const head = await proveChain(unfinished, null);
+    await syncFile(unfinished);
+    await link(unfinished, target).catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'EEXIST' ? alreadyThere() : error;
+    });
+    await syncDirectory(dirname(target));
+    return head;
+  } finally {
+    await rm(unfinished, { force: true });
+  }
+}
+
+export async function syncFile(file: string): Promise<void> {
+  const handle = await open(file, 'r+');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+const alreadyThere = (): HostError =>
+  new HostError('conflict', 'there is already a file of this name', {
+    rule: 'file-exists',
+    hint: 'choose another name: nothing is written over',
+  });
