@@ -105,7 +105,7 @@ t.test('given the links of every manual, when they are followed, then they lead 
 t.test('given every file of the project, when it is searched, then it names no place of the machine it was written on', async (t) => {
   // Put together here, so that this file does not hold them.
   const places = ['work', 'root', 'home'].map((name) => `/${name}/`);
-  const papers = ['DESIGN', 'STYLE', 'SANDBOX', 'PERFORMANCE', 'PUBLIC-API'].map((name) => `${name}.md`);
+  const papers = ['DESIGN', 'STYLE', 'SANDBOX', 'PUBLIC-API'].map((name) => `${name}.md`);
   const words = [...places, ...papers, ['registry', 'npmjs'].join('.')];
   const texts = listFiles().filter((path) => !/^package-lock\.json$|\.(gz|png|db)$/.test(path));
   for (const path of texts) {

@@ -28,6 +28,7 @@ const bodies: Record<string, unknown> = {
   'POST /api/plugins/lifecycle': { id: 'example.hello', status: 'installed' },
   'POST /api/plugins/:id/transfer': { publisher: 'acme.tools' },
   'PUT /api/plugins/:id/config': { colour: 'green' },
+  'PUT /api/plugins/:id/egress': { egress: ['api.example.com:443'] },
   'PUT /api/kv/:bucket/:key': { value: 'green' },
   'POST /api/tokens': { name: 'new', scopes: ['plugin:call'] },
 };
