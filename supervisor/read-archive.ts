@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { Parser, type ReadEntry } from 'tar';
+import { createArchiveBlocks } from './archive-blocks.ts';
 import { type ArchiveLimits, archiveLimits, createArchivePaths } from './archive-paths.ts';
 import { BundleFault } from './read-bundle.ts';
 
@@ -20,7 +21,7 @@ export async function readArchive(bytes: Buffer, sink: ArchiveSink, limits: Arch
   if (bytes.length > limits.compressedBytes)
     throw new BundleFault('archive-too-large', `the archive is over ${limits.compressedBytes} bytes`);
   const inventory = new Map<string, { sizeBytes: number; sha256: string }>();
-  const parser = createParser(sink, limits, inventory);
+  const reader = createReader(sink, limits, inventory);
   const streamMost = limits.expandedBytes + limits.entries * 4096; // headers, long names and padding
   let total = 0;
   try {
@@ -29,9 +30,9 @@ export async function readArchive(bytes: Buffer, sink: ArchiveSink, limits: Arch
       if (total === 0 && isCompressed(chunk)) throw damaged('the archive is compressed twice');
       total += chunk.length;
       if (total > streamMost) throw new BundleFault('archive-too-large', `the archive expands to over ${limits.expandedBytes} bytes`);
-      parser.write(chunk);
+      reader.write(chunk);
     }
-    parser.end();
+    reader.end();
   } catch (error) {
     if (error instanceof BundleFault) throw error;
     if (/^(?:Z_|ERR_)/.test((error as NodeJS.ErrnoException).code ?? '')) throw damaged('the archive is not a whole gzip stream');
@@ -51,15 +52,18 @@ function chunksOf(bytes: Buffer): Readable {
 const isCompressed = (chunk: Buffer): boolean =>
   chunk.subarray(0, 2).equals(Buffer.from([0x1f, 0x8b])) || chunk.subarray(0, 4).equals(Buffer.from([0x28, 0xb5, 0x2f, 0xfd]));
 
-function createParser(sink: ArchiveSink, limits: ArchiveLimits, inventory: Map<string, { sizeBytes: number; sha256: string }>): Parser {
+type Found = Map<string, { sizeBytes: number; sha256: string }>;
+
+function createReader(sink: ArchiveSink, limits: ArchiveLimits, inventory: Found): { write(chunk: Buffer): void; end(): void } {
   const admit = createArchivePaths(limits);
   let expanded = 0;
 
   function take(entry: ReadEntry): void {
     const isFolder = entry.type === 'Directory';
+    if (blocks.takeFlag() === '0' && isFolder)
+      throw new BundleFault('archive-path', 'a file of the archive has a name that ends in a slash, as only a folder may');
     if (!isFolder && entry.type !== 'File' && entry.type !== 'OldFile')
       throw new BundleFault('archive-entry', `the archive holds a ${entry.type}; only regular files and folders are taken`);
-    if (entry.globalExtended) throw new BundleFault('archive-entry', 'the archive has a global header');
     const path = admit(entry.path, isFolder);
     if (isFolder) {
       sink.folder(path);
@@ -100,5 +104,12 @@ function createParser(sink: ArchiveSink, limits: ArchiveLimits, inventory: Map<s
   parser.on('ignoredEntry', (entry: ReadEntry) => {
     throw new BundleFault('archive-entry', `the archive holds an entry of a kind that is not taken (${entry.type})`);
   });
-  return parser;
+  const blocks = createArchiveBlocks((bytes) => void parser.write(bytes));
+  return {
+    write: blocks.write,
+    end() {
+      blocks.end();
+      parser.end();
+    },
+  };
 }

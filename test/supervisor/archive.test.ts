@@ -4,6 +4,7 @@ import { gzipSync } from 'node:zlib';
 import t from 'tap';
 import { parseManifest } from '../../protocol/manifest.ts';
 import { archiveLimits } from '../../supervisor/archive-paths.ts';
+import { readArchive } from '../../supervisor/read-archive.ts';
 import { unpackArchive } from '../../supervisor/unpack-archive.ts';
 import { makeArchive, makeTar, paxEntry, type TarEntry } from '../support/make-tar.ts';
 import { openBundleStore } from '../support/open-bundle-store.ts';
@@ -59,6 +60,29 @@ for (const [index, test] of bundleCases().entries()) {
   );
 }
 
+t.test('given what a packer may write, when it is read, then paths and contents are those that were meant', async (t) => {
+  const long = `lib/${'é'.repeat(60)}`;
+  const filler = { name: 'filler', body: Buffer.alloc(65_536 - 512 * 5) };
+  const seen = new Map<string, string>();
+  const sink = {
+    folder: (path: string) => void seen.set(path, 'folder'),
+    file: (path: string) => ({ write: (bytes: Buffer) => void seen.set(path, bytes.toString()), end() {} }),
+  };
+  for (let shift = 0; shift < 4; shift++) {
+    const named = [paxEntry({ comment: 'x'.repeat(456 + shift), path: long }), { name: 'short', body: 'named by pax' }]; // é across two chunks
+    await readArchive(makeArchive([filler, { name: 'x', body: 'x' }, ...named]), sink);
+    t.equal(seen.get(long), 'named by pax');
+    seen.clear();
+  }
+  const longName = { name: '././@LongLink', type: 'L', body: `${'d/'.repeat(10)}${'n'.repeat(100)}\0` };
+  const old = { name: 'old/', type: '\0' }; // the folder of the oldest tar programs
+  await readArchive(
+    makeArchive([longName, { name: 'x', body: 'long' }, old, paxEntry({ size: '2' }), { name: 'y', body: 'yy', size: 0 }]),
+    sink,
+  );
+  t.same(Object.fromEntries(seen), { [`${'d/'.repeat(10)}${'n'.repeat(100)}`]: 'long', old: 'folder', y: 'yy' });
+});
+
 const entry: TarEntry = { name: 'bin/plugin', body: 'entry' };
 const zeros = Buffer.alloc(31 << 20);
 const hostile: Readonly<Record<string, { archive(): Buffer; code: string }>> = {
@@ -68,6 +92,41 @@ const hostile: Readonly<Record<string, { archive(): Buffer; code: string }>> = {
   'a fifo': { archive: () => makeArchive([entry, { name: 'bin/x', type: '6' }]), code: 'archive-entry' },
   'a kind nobody knows': { archive: () => makeArchive([entry, { name: 'bin/x', type: 'Z' }]), code: 'archive-entry' },
   'a global header': { archive: () => makeArchive([paxEntry({ comment: 'x' }, 'g'), entry]), code: 'archive-entry' },
+  'a global header with nothing after it': {
+    archive: () => makeArchive([entry, paxEntry({ comment: 'x' }, 'g')]),
+    code: 'archive-entry',
+  },
+  'an empty global header': { archive: () => makeArchive([{ name: 'pax', type: 'g' }, entry]), code: 'archive-entry' },
+  'a file named like a folder': { archive: () => makeArchive([entry, { name: 'lib/' }]), code: 'archive-path' },
+  'a file with content named like a folder': { archive: () => makeArchive([{ name: 'lib/', body: 'x' }, entry]), code: 'archive-path' },
+  'a file named like a folder by its pax header': {
+    archive: () => makeArchive([entry, paxEntry({ path: 'lib/' }), { name: 'lib', body: 'x' }]),
+    code: 'archive-path',
+  },
+  'a file named like a folder by a long name': {
+    archive: () => makeArchive([entry, { name: '././@LongLink', type: 'L', body: 'lib/\0' }, { name: 'lib', body: 'x' }]),
+    code: 'archive-path',
+  },
+  'a file named like a folder behind a size of its pax header': {
+    archive: () => makeArchive([paxEntry({ size: '5' }), { ...entry, size: 0 }, { name: 'lib/' }]),
+    code: 'archive-path',
+  },
+  'entries after an empty block': {
+    archive: () => gzipSync(Buffer.concat([makeTar([entry]).subarray(0, 1024), Buffer.alloc(512), makeTar([{ name: 'x', body: 'x' }])])),
+    code: 'archive-damaged',
+  },
+  'a record within a record': {
+    archive: () => makeArchive([paxEntry({ comment: 'x\n15 path=bin/no\n' }), entry]),
+    code: 'archive-damaged',
+  },
+  'too much said about one entry': {
+    archive: () => makeArchive([paxEntry({ comment: 'x'.repeat(1 << 20) }), entry]),
+    code: 'archive-entry',
+  },
+  'a pax path with a NUL': {
+    archive: () => makeArchive([entry, paxEntry({ path: 'bin/x\0y' }), { name: 'x', body: 'x' }]),
+    code: 'archive-damaged',
+  },
   'an absolute path': { archive: () => makeArchive([entry, { name: '/etc/cron.d/x', body: 'x' }]), code: 'archive-path' },
   'a path upwards': { archive: () => makeArchive([entry, { name: 'bin/../../x', body: 'x' }]), code: 'archive-path' },
   'a path upwards in a pax header': {
