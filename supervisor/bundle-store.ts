@@ -1,21 +1,18 @@
 import { hash } from 'node:crypto';
 import { renameSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
-import { extname, join } from 'node:path';
-import { Piscina } from 'piscina';
+import { join } from 'node:path';
 import { HostError } from '../protocol/errors.ts';
 import type { ManifestFault } from '../protocol/manifest.ts';
-import type { CheckJob } from './check-archive.ts';
 import type { Clock } from './clock.ts';
-import type { Loaded, LoadJob } from './load-staged.ts';
 import type { LoadedBundle } from './loaded-bundle.ts';
 import { type Verdict, type VerifiedManifest, verifyManifest } from './manifest-verify.ts';
+import type { Examined } from './market/examine-index.ts';
 import { ownPlatform } from './platform.ts';
 import type { RefusedBundle } from './plugin-view.ts';
-import type { Staged, StageJob } from './stage-bundle.ts';
 import { incomingPrefix, removeTree } from './staging-folder.ts';
 import { parseTrustPolicy, type TrustPolicy } from './trust-policy.ts';
+import { createVerifyPool, mapSome } from './verify-pool.ts';
 
 /** A bundle on disk that passed every check and whose bytes are staged. */
 export type VerifiedBundle = { manifest: VerifiedManifest; bundleSha256: string; text: string; verifiedAt: string };
@@ -31,7 +28,9 @@ export type BundleStoreDeps = {
 };
 
 const foldersMost = 2000;
-const deadlineMs = 60_000;
+
+type Judged = Verdict | { ok: false; fault: ManifestFault };
+const notInTime = { ok: false, fault: { code: 'unreadable', detail: 'the bundle could not be checked in time' }, id: null } as const;
 
 /** Finds, verifies and stages bundles, and reads staged ones back for a start. Reading and hashing happen in a worker pool. */
 export async function createBundleStore({
@@ -46,28 +45,27 @@ export async function createBundleStore({
   await removeUnfinished(stagingDir);
   let policyBytes = await readPolicy();
   let policy: TrustPolicy = parseTrustPolicy(policyBytes, { allowUnsigned });
-  const pool = new Piscina({
-    filename: new URL(`./verify-worker${extname(import.meta.filename)}`, import.meta.url).href,
-    minThreads: 1,
-    maxThreads: Math.max(1, availableParallelism() - 1),
-    idleTimeout: 10_000,
-    execArgv: [],
-  });
+  const pool = createVerifyPool();
   const leases = new Set<{ bundleSha256: string }>();
-  const run = <Result>(job: StageJob | LoadJob | CheckJob): Promise<Result> => pool.run(job, { signal: AbortSignal.timeout(deadlineMs) });
 
-  async function stage(folder: string): Promise<{ folder: string; result: Staged }> {
-    const result = await run<Staged>({
+  /** A bundle of the plugin directory, staged and judged again on this side: what a worker says is no proof of trust here. */
+  async function stage(folder: string): Promise<{ folder: string; id: string | null; verdict: Judged }> {
+    const job = {
       kind: 'stage',
       folder: join(pluginDir, folder),
       staging: stagingDir,
       policy: policyBytes,
       allowUnsigned,
       platform,
-      nowMs: clock.wallMs(),
-    }).catch((): Staged => ({ ok: false, fault: { code: 'unreadable', detail: 'the bundle could not be checked in time' }, id: null }));
-    return { folder, result };
+    } as const;
+    const result = await pool.run({ ...job, nowMs: clock.wallMs() }).catch(() => notInTime);
+    if (!result.ok) return { folder, id: result.id, verdict: result };
+    const verdict = verifyManifest(Buffer.from(result.manifest), result.artifactSha256, policy, clock.wallMs());
+    return { folder, id: null, verdict };
   }
+
+  const checkArchive = (manifest: Uint8Array, artifact: Uint8Array): Promise<ManifestFault | null> =>
+    pool.run({ kind: 'check', manifest, artifact, platform });
 
   return {
     /** Reads the trust policy again. A broken one throws and leaves the last good one in force. */
@@ -85,30 +83,21 @@ export async function createBundleStore({
         code: 'too-many-folders',
         detail: `only the first ${foldersMost} are looked at`,
       }));
-      const results = await Promise.all(folders.slice(0, foldersMost).map(stage));
+      const results = await mapSome(folders.slice(0, foldersMost), pool.width, stage);
       const found: { folder: string; bundle: VerifiedBundle }[] = [];
-      for (const { folder, result } of results) {
-        // Judged again on this side: what a worker says is no proof of trust here.
-        const verdict = result.ok ? verifyManifest(Buffer.from(result.manifest), result.artifactSha256, policy, clock.wallMs()) : result;
-        if (verdict.ok)
-          found.push({
-            folder,
-            bundle: {
-              manifest: verdict.manifest,
-              bundleSha256: verdict.bundleSha256,
-              text: verdict.text,
-              verifiedAt: new Date(clock.wallMs()).toISOString(),
-            },
-          });
-        else
-          refused.push({ folder: printableName(folder), ...(!result.ok && result.id !== null ? { id: result.id } : {}), ...verdict.fault });
+      const verifiedAt = new Date(clock.wallMs()).toISOString();
+      for (const { folder, id, verdict } of results) {
+        if (verdict.ok) {
+          const { manifest, bundleSha256, text } = verdict;
+          found.push({ folder, bundle: { manifest, bundleSha256, text, verifiedAt } });
+        } else refused.push({ folder: printableName(folder), ...(id === null ? {} : { id }), ...verdict.fault });
       }
       return offer(found, refused);
     },
 
     /** The accepted bytes for a start, judged by the present policy. Throws HostError `verification-failed` when they may not run (any more). */
     async load(bundleSha256: string): Promise<LoadedBundle> {
-      const loaded = await run<Loaded>({ kind: 'load', staging: stagingDir, bundleSha256, platform });
+      const loaded = await pool.run({ kind: 'load', staging: stagingDir, bundleSha256, platform });
       if (!loaded.ok) {
         // A copy that is not what was accepted is of no use; the next rescan stages the bundle anew, if it is still there.
         if (loaded.fault.code !== 'unreadable') removeTree(join(stagingDir, bundleSha256));
@@ -128,9 +117,15 @@ export async function createBundleStore({
     async verify(manifest: Buffer, artifact: Buffer): Promise<Verdict> {
       const verdict = verifyManifest(manifest, hash('sha256', artifact, 'hex'), policy, clock.wallMs());
       if (!verdict.ok || verdict.manifest.form !== 'v2') return verdict;
-      const fault = await run<ManifestFault | null>({ kind: 'check', manifest, artifact, platform });
+      const fault = await checkArchive(manifest, artifact);
       return fault ? { ok: false, fault, failed: 'artifact', passed: verdict.passed.filter((check) => check !== 'artifact') } : verdict;
     },
+
+    /** Whether an archive could be staged; null when it could. Nothing of it is kept. */
+    checkArchive,
+
+    /** Reads a plugin index on a thread; of its signatures those come with it that these keys made. */
+    examineIndex: (bytes: Uint8Array, keys: readonly string[]): Promise<Examined> => pool.run({ kind: 'examine', bytes, keys }),
 
     /** Whether the policy still trusts a manifest that was accepted earlier; null when it does. */
     judge(manifestText: string, artifactSha256: string): ManifestFault | null {
@@ -160,7 +155,7 @@ export async function createBundleStore({
     },
 
     policy: (): TrustPolicy => policy,
-    close: (): Promise<void> => pool.destroy(),
+    close: pool.close,
   };
 }
 

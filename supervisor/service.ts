@@ -127,6 +127,8 @@ async function build(
     client: network.client,
     database,
     policy: bundles.policy,
+    examineIndex: bundles.examineIndex,
+    checkArchive: bundles.checkArchive,
     sandbox: runner.sandbox,
     clock,
   });

@@ -2,12 +2,22 @@ import { move, transferableSymbol, valueSymbol } from 'piscina';
 import type { ManifestFault } from '../protocol/manifest.ts';
 import { type CheckJob, checkArchive } from './check-archive.ts';
 import { type Loaded, type LoadJob, loadStaged } from './load-staged.ts';
+import { type Examined, type ExamineJob, examineIndex } from './market/examine-index.ts';
 import { type Staged, type StageJob, stageBundle } from './stage-bundle.ts';
 
-/** Entry of the worker pool: everything that reads, hashes or unpacks a bundle happens here, off the event loop. */
-export default async function work(job: StageJob | LoadJob | CheckJob): Promise<Staged | Loaded | ManifestFault | null> {
+export type VerifyJob = StageJob | LoadJob | CheckJob | ExamineJob;
+export type VerifyResult<Job extends VerifyJob> = {
+  stage: Staged;
+  load: Loaded;
+  check: ManifestFault | null;
+  examine: Examined;
+}[Job['kind']];
+
+/** Entry of the worker pool: everything that reads, hashes or unpacks a bundle, or parses an index, happens here, off the event loop. */
+export default async function work(job: VerifyJob): Promise<VerifyResult<VerifyJob>> {
   if (job.kind === 'stage') return stageBundle(job);
   if (job.kind === 'check') return checkArchive(job);
+  if (job.kind === 'examine') return examineIndex(job);
   const loaded = await loadStaged(job);
   if (!loaded.ok) return loaded;
   const moved = { [transferableSymbol]: [loaded.artifact.buffer], [valueSymbol]: loaded };

@@ -2,28 +2,37 @@ import { HostError } from '../../protocol/errors.ts';
 import type { Clock } from '../clock.ts';
 import { timestamp } from '../clock.ts';
 import type { TrustPolicy } from '../trust-policy.ts';
+import type { Examined } from './examine-index.ts';
 import { findSigners, pinsOf } from './index-signatures.ts';
 import type { IndexStore } from './index-store.ts';
 import { expiryOf, judgeIndex, type SeenIndex } from './judge-index.ts';
 import type { IndexStanding } from './judge-listing.ts';
 import type { PluginIndex } from './plugin-index.ts';
-import { readIndex } from './read-index.ts';
 
-export type HeldIndex = { index: PluginIndex; payload: Buffer; fetchedAt: string };
+export type HeldIndex = { index: PluginIndex; payload: Uint8Array; fetchedAt: string };
 export type IndexProblem = { rule: string; detail: string; at: string };
 
-type Deps = { store: IndexStore; policy(): TrustPolicy; clock: Clock; maxAgeDays: number };
+type Deps = {
+  store: IndexStore;
+  policy(): TrustPolicy;
+  clock: Clock;
+  maxAgeDays: number;
+  /** Off the event loop: an index has up to 1 MiB, and each signature covers all of it. */
+  examineIndex(bytes: Uint8Array, keys: readonly string[]): Promise<Examined>;
+};
 
 /** The last good index, what stands against it now, and why a newer one was not taken. */
-export async function createCurrentIndex({ store, policy, clock, maxAgeDays }: Deps) {
+export async function createCurrentIndex({ store, policy, clock, maxAgeDays, examineIndex }: Deps) {
   let seen: SeenIndex | null = null;
   let held: HeldIndex | null = null;
   let problem: IndexProblem | null = null;
   let judged: { policy: TrustPolicy; held: HeldIndex; signers: string[] } | null = null;
 
+  const examine = (body: Uint8Array): Promise<Examined> => examineIndex(body, pinsOf(policy())?.keys.map(({ base64 }) => base64) ?? []);
+
   const kept = await store.load();
   if (kept) {
-    const read = readIndex(kept.body);
+    const read = await examine(kept.body);
     seen = kept;
     if (read.ok) held = { index: read.index, payload: read.payload, fetchedAt: kept.fetchedAt };
     else
@@ -63,7 +72,7 @@ export async function createCurrentIndex({ store, policy, clock, maxAgeDays }: D
 
     /** Takes the place of the index before if it may; what is refused changes nothing but the reason that is shown. */
     async take(body: Buffer): Promise<void> {
-      const read = readIndex(body);
+      const read = await examine(body);
       if (!read.ok) {
         const [fault] = read.faults;
         return refuse(

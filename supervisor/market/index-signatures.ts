@@ -25,7 +25,7 @@ export const signIndexPayload = (payload: Buffer, key: KeyObject): string => sig
  * The pinned keys that signed. What a signature says of its publisher, and the keys that an index advertises, play no part: a key counts
  * because the operator pinned it, and once.
  */
-export const findSigners = (payload: Buffer, signatures: readonly IndexSignature[], pins: IndexPins): string[] => [
+export const findSigners = (payload: Uint8Array, signatures: readonly IndexSignature[], pins: IndexPins): string[] => [
   ...new Set(
     pins.keys.filter(({ key }) => signatures.some(({ signature }) => verify(null, payload, key, signature))).map(({ base64 }) => base64),
   ),

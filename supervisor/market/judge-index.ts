@@ -27,7 +27,7 @@ type Circumstances = { pins: IndexPins | null; seen: SeenIndex | null; nowMs: nu
  * Whether an index may take the place of the one before: signed by enough of the pinned keys, of the present time, and not older than what
  * was seen. Without pinned keys it can only be looked at (`signed` is false).
  */
-export function judgeIndex({ index, payload }: { index: PluginIndex; payload: Buffer }, circumstances: Circumstances): IndexVerdict {
+export function judgeIndex({ index, payload }: { index: PluginIndex; payload: Uint8Array }, circumstances: Circumstances): IndexVerdict {
   const { pins, seen, nowMs, maxAgeDays } = circumstances;
   const signers = pins === null ? [] : findSigners(payload, index.signatures, pins);
   if (pins !== null && signers.length < pins.threshold)

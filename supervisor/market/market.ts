@@ -1,17 +1,16 @@
 import { isAbsolute, join } from 'node:path';
-import { HostError } from '../../protocol/errors.ts';
-import { parseManifest } from '../../protocol/manifest.ts';
+import { asHostError, HostError } from '../../protocol/errors.ts';
+import { type ManifestFault, parseManifest } from '../../protocol/manifest.ts';
 import type { AuditEntry } from '../audit.ts';
-import { checkArchive } from '../check-archive.ts';
 import type { Clock } from '../clock.ts';
 import type { Database } from '../database.ts';
 import type { Exemption } from '../host/egress-rules.ts';
 import type { GuardedClient } from '../host/guarded-client.ts';
 import { createKeyedQueue } from '../keyed-queue.ts';
-import { ownPlatform } from '../platform.ts';
 import type { Actor, SandboxView } from '../plugin-view.ts';
 import type { TrustPolicy } from '../trust-policy.ts';
 import { type CurrentIndex, createCurrentIndex } from './current-index.ts';
+import type { Examined } from './examine-index.ts';
 import { createIndexStore } from './index-store.ts';
 import { type CheckRow, fail } from './install-checks.ts';
 import { type Fetched, judgeBundle } from './judge-bundle.ts';
@@ -29,6 +28,8 @@ export type MarketDeps = {
   client: GuardedClient;
   database: Pick<Database, 'read' | 'write' | 'append'>;
   policy(): TrustPolicy;
+  examineIndex(bytes: Uint8Array, keys: readonly string[]): Promise<Examined>;
+  checkArchive(manifest: Uint8Array, artifact: Uint8Array): Promise<ManifestFault | null>;
   sandbox(): SandboxView | null;
   clock: Clock;
 };
@@ -85,11 +86,16 @@ export async function createMarket(deps: MarketDeps): Promise<Market> {
   async function refresh(asked: Asked): Promise<MarketView> {
     if (place === null) throw notConfigured();
     await record('market.refresh', asked, {});
-    const body = await download.index(place).catch((error: unknown) => {
-      current.failed(error);
+    try {
+      const body = await download.index(place).catch((error: unknown) => {
+        current.failed(error);
+        throw error;
+      });
+      await current.take(body);
+    } catch (error) {
+      await record('market.refresh', asked, { taken: false }, ruleOf(error));
       throw error;
-    });
-    await current.take(body);
+    }
     return view({ all: false });
   }
 
@@ -100,7 +106,10 @@ export async function createMarket(deps: MarketDeps): Promise<Market> {
     if (bad) return { ok: false, ...wanted, folder: null, bundle_sha256: null, artifact_sha256: null, checks: listed };
     await quarantine.checkRoom();
     await record('market.fetch', asked, wanted);
-    const { files, fetched, tooLarge } = await fetchFiles(download, release);
+    const { files, fetched, tooLarge } = await fetchFiles(download, release, deps.checkArchive).catch(async (error: unknown) => {
+      await record('market.fetch', asked, { ...wanted, kept: false }, ruleOf(error));
+      throw error;
+    });
     // The policy and the sandbox of this moment, not of before the download.
     const judged = judgeBundle(plugin, release, fetched, circumstances(current.standing(standing.held)));
     const checks = tooLarge ? judged.map((row) => (row.check === 'artifact-digest' ? tooLarge : row)) : judged;
@@ -119,6 +128,11 @@ export async function createMarket(deps: MarketDeps): Promise<Market> {
   };
 }
 
+const ruleOf = (error: unknown): string => {
+  const { code, details } = asHostError(error);
+  return typeof details.rule === 'string' ? details.rule : code;
+};
+
 function find(current: CurrentIndex, { id, version }: { id: string; version: string }) {
   const held = current.held();
   if (held === null)
@@ -134,7 +148,7 @@ function find(current: CurrentIndex, { id, version }: { id: string; version: str
 
 type Files = { files: { manifest: Buffer; artifact: Buffer }; fetched: Fetched; tooLarge: CheckRow | null };
 
-async function fetchFiles(download: MarketDownload, release: Release): Promise<Files> {
+async function fetchFiles(download: MarketDownload, release: Release, checkArchive: MarketDeps['checkArchive']): Promise<Files> {
   const manifest = await download.manifest(release);
   let tooLarge: CheckRow | null = null;
   const artifact = await download.artifact(release).catch((error: unknown) => {
@@ -146,7 +160,7 @@ async function fetchFiles(download: MarketDownload, release: Release): Promise<F
   const parsed = parseManifest(manifest);
   // Only an archive whose digest the index names is opened at all.
   const isArchive = parsed.ok && parsed.manifest.entrypoints !== null && artifactSha256 === release.artifact_sha256;
-  const archiveFault = isArchive ? await checkArchive({ kind: 'check', manifest, artifact, platform: ownPlatform() }) : null;
+  const archiveFault = isArchive ? await checkArchive(manifest, artifact) : null;
   const fetched = { manifest, manifestSha256, artifactSha256, artifactBytes: artifact.length, archiveFault };
   return { files: { manifest, artifact }, fetched, tooLarge };
 }

@@ -46,7 +46,7 @@ export type ListedPlugin = {
   releases: readonly Release[];
 };
 
-export type IndexSignature = { publisher: string; signature: Buffer };
+export type IndexSignature = { publisher: string; signature: Uint8Array };
 
 /** An index whose shape was checked. Nothing of it is trusted: its signatures have not been looked at. */
 export type PluginIndex = {

@@ -3,7 +3,7 @@ import { checkIndex } from './check-index.ts';
 import { indexPayload } from './index-signatures.ts';
 import { type Channel, type IndexFault, indexLimits, type ListedPlugin, type PluginIndex, type Release } from './plugin-index.ts';
 
-export type ReadIndex = { ok: true; index: PluginIndex; payload: Buffer } | { ok: false; faults: IndexFault[] };
+export type ReadIndex = { ok: true; index: PluginIndex; payload: Uint8Array } | { ok: false; faults: IndexFault[] };
 type Fields = Record<string, unknown>;
 
 const refuse = (rule: string, detail: string): ReadIndex => ({ ok: false, faults: [{ rule, pointer: '', detail }] });

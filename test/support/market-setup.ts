@@ -3,9 +3,12 @@ import { writeFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import type { Test } from 'tap';
+import { checkArchive } from '../../supervisor/check-archive.ts';
 import { createRealClock } from '../../supervisor/clock.ts';
 import { createGuardedClient } from '../../supervisor/host/guarded-client.ts';
+import { examineIndex } from '../../supervisor/market/examine-index.ts';
 import type { MarketDeps } from '../../supervisor/market/market.ts';
+import { ownPlatform } from '../../supervisor/platform.ts';
 import type { SandboxView } from '../../supervisor/plugin-view.ts';
 import { parseTrustPolicy } from '../../supervisor/trust-policy.ts';
 import { openLoopback } from './fetch-setup.ts';
@@ -30,6 +33,13 @@ export const marketPolicy = (more: Fields = {}) =>
       }),
     ),
   );
+
+/** What the service does on threads of its pool. */
+export const inProcess = {
+  examineIndex: async (bytes: Uint8Array, keys: readonly string[]) => examineIndex({ kind: 'examine', bytes, keys }),
+  checkArchive: (manifest: Uint8Array, artifact: Uint8Array) =>
+    checkArchive({ kind: 'check', manifest, artifact, platform: ownPlatform() }),
+};
 
 let certificateOfAll: Certificate | undefined; // making one takes longer than most tests
 
@@ -85,6 +95,7 @@ export async function startMarketServer(t: Test) {
     dataDir: join(folder, 'data'),
     client: createGuardedClient({ clock: createRealClock(), ca: [certificate.cert], ownAddresses: () => [] }),
     policy: () => marketPolicy(),
+    ...inProcess,
     sandbox: () => isolated,
     clock: createRealClock(),
   } satisfies Omit<MarketDeps, 'database'>;

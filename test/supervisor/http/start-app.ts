@@ -19,6 +19,7 @@ import { verifyManifest } from '../../../supervisor/manifest-verify.ts';
 import { createMarket, type MarketDeps } from '../../../supervisor/market/market.ts';
 import { createTokens } from '../../../supervisor/tokens.ts';
 import { parseTrustPolicy } from '../../../supervisor/trust-policy.ts';
+import { inProcess } from '../../support/market-setup.ts';
 import { acmePolicy, signV1 } from '../../support/public-bundle.ts';
 import { createQuietLog } from '../../support/quiet-log.ts';
 import { makeKey } from '../../support/signed-bundle.ts';
@@ -57,6 +58,7 @@ export async function startApp(t: Test, options: Options = {}) {
     client: createGuardedClient({ clock }),
     database,
     policy: () => parseTrustPolicy(Buffer.from('{}')),
+    ...inProcess,
     sandbox: () => null,
     clock,
     ...options.market,

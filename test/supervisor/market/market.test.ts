@@ -6,9 +6,10 @@ import { createMarket, type MarketDeps } from '../../../supervisor/market/market
 import type { FetchView } from '../../../supervisor/market/market-view.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 import { skipWithoutOpenssl } from '../../support/local-servers.ts';
-import { indexKey, type MarketServer, marketPolicy, startMarketServer } from '../../support/market-setup.ts';
+import { indexKey, inProcess, type MarketServer, marketPolicy, startMarketServer } from '../../support/market-setup.ts';
 import { makeKey } from '../../support/signed-bundle.ts';
 import { openTempDatabase } from '../../support/temp-database.ts';
+import { testFolder } from '../../support/test-folder.ts';
 
 const asked = { actor: { id: 't-test', scopes: [], plugin: null }, requestId: 'r-1' };
 const wanted = { id: 'example.bundle', version: '1.0.0' };
@@ -310,3 +311,27 @@ t.test(
     t.equal(server.seen.length, 0);
   },
 );
+
+t.test('given an index that is refused or not there, when it is read, then the audit says who asked and what came of it', async (t) => {
+  const dataDir = testFolder(t);
+  const database = await openTempDatabase(t);
+  const client = createGuardedClient({ clock: createFakeClock() });
+  const place = join(dataDir, 'index.json');
+  const policy = () => marketPolicy();
+  const rest = { exemptions: [], maxAgeDays: 90, sandbox: () => null, clock: createFakeClock() };
+  const market = await createMarket({ ...inProcess, ...rest, place, dataDir, client, database, policy });
+  await t.rejects(market.refresh(asked), { code: 'unavailable' });
+  writeFileSync(place, '{');
+  await t.rejects(market.refresh(asked), { code: 'verification-failed' });
+
+  const rows = await database.read.all<{ code: string | null; actor: string; summary: string }>('SELECT * FROM audit ORDER BY seq');
+  t.same(
+    rows.map(({ code, actor, summary }) => [code, actor, JSON.parse(summary)]),
+    [
+      [null, 't-test', {}],
+      ['missing-file', 't-test', { taken: false }],
+      [null, 't-test', {}],
+      ['invalid-json', 't-test', { taken: false }],
+    ],
+  );
+});

@@ -1,0 +1,46 @@
+import { availableParallelism } from 'node:os';
+import { extname } from 'node:path';
+import { Piscina } from 'piscina';
+import { HostError } from '../protocol/errors.ts';
+import type { VerifyJob, VerifyResult } from './verify-worker.ts';
+
+const deadlineMs = 60_000;
+
+/** Threads that read, hash, unpack and parse what is large and somebody else's, so that the event loop does not. */
+export function createVerifyPool() {
+  const threads = Math.max(1, availableParallelism() - 1);
+  const pool = new Piscina({
+    filename: new URL(`./verify-worker${extname(import.meta.filename)}`, import.meta.url).href,
+    minThreads: 1,
+    maxThreads: threads,
+    idleTimeout: 10_000,
+    execArgv: [],
+  });
+  return {
+    /** How many jobs of one caller may wait or run: one more than there are threads, so that others come in between and none waits out its time. */
+    width: threads + 1,
+    async run<Job extends VerifyJob>(job: Job): Promise<VerifyResult<Job>> {
+      const signal = AbortSignal.timeout(deadlineMs);
+      return pool.run(job, { signal }).catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+        throw new HostError('unavailable', `a check took over ${deadlineMs / 1000} s`, {
+          rule: 'check-too-slow',
+          hint: 'see what keeps this machine’s disk or processor busy, and try again',
+        });
+      });
+    },
+    close: (): Promise<void> => pool.destroy(),
+  };
+}
+export type VerifyPool = ReturnType<typeof createVerifyPool>;
+
+/** Runs a job for each item, so many at a time; the results keep the order of the items. */
+export async function mapSome<Item, Result>(items: readonly Item[], most: number, job: (item: Item) => Promise<Result>): Promise<Result[]> {
+  const results: Result[] = [];
+  const rest = items.entries(); // shared: each takes the next one
+  const work = async (): Promise<void> => {
+    for (const [at, item] of rest) results[at] = await job(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(most, items.length) }, work));
+  return results;
+}
