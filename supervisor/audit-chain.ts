@@ -3,8 +3,15 @@ import type { AuditRow } from './audit.ts';
 import type { Sql } from './database.ts';
 
 export type Head = { seq: number; hash: string };
-export type ChainFault = 'changed' | 'missing' | 'reordered' | 'shorter than the recorded head' | 'different from the recorded head';
-export type Verdict = { ok: true; rows: number; head: Head } | { ok: false; seq: number; reason: ChainFault };
+export type ChainFault =
+  | 'changed'
+  | 'missing'
+  | 'reordered'
+  | 'shorter than the recorded head'
+  | 'different from the recorded head'
+  | 'removed before the recorded head'
+  | 'removed without a record of it';
+export type Verdict = { ok: true; rows: number; head: Head; pruned_through?: number } | { ok: false; seq: number; reason: ChainFault };
 
 export const emptyHead: Head = { seq: 0, hash: '0'.repeat(64) };
 const chunkRows = 1000;
@@ -32,9 +39,14 @@ const columnsJson = (row: AuditRow, seq = row.seq): string =>
  * Walks the whole chain in chunks, from the first row to the last, and compares it with the head that was recorded outside the database:
  * a chain that was cut, or written anew from some row on, is whole in itself, and only the head tells.
  */
-export async function verifyChain(sql: Sql, head: Head | null, options: { chunk?: number } = {}): Promise<Verdict> {
+export async function verifyChain(sql: Sql, recorded: Head | null | readonly Head[], options: { chunk?: number } = {}): Promise<Verdict> {
   const limit = options.chunk ?? chunkRows;
-  let last = emptyHead;
+  const heads: readonly Head[] = recorded === null ? [] : 'seq' in recorded ? [recorded] : recorded;
+  const marker = await readMarker(sql);
+  let markerRecorded = marker === null;
+  let last = marker ?? emptyHead;
+  const gone = heads.find((head) => marker !== null && head.seq > 0 && head.seq < marker.seq);
+  if (gone) return { ok: false, seq: gone.seq, reason: 'removed before the recorded head' };
   let after = Number.MIN_SAFE_INTEGER; // a row that was slipped in before the first one must not stay unseen
   for (;;) {
     const rows = await readRows(sql, after, limit);
@@ -42,14 +54,32 @@ export async function verifyChain(sql: Sql, head: Head | null, options: { chunk?
       if (row.seq !== last.seq + 1) return { ok: false, seq: last.seq + 1, reason: row.seq > last.seq ? 'missing' : 'reordered' };
       if (chainHash(last.hash, columnsJson(row)) !== row.hash)
         return { ok: false, seq: row.seq, reason: await nameFault(sql, last, limit) };
-      if (head?.seq === row.seq && head.hash !== row.hash) return { ok: false, seq: row.seq, reason: 'different from the recorded head' };
+      markerRecorded ||= row.kind === 'audit.pruned' && marker !== null && tellsOf(row, marker);
+      if (heads.some((head) => head.seq === row.seq && head.hash !== row.hash))
+        return { ok: false, seq: row.seq, reason: 'different from the recorded head' };
       last = { seq: row.seq, hash: row.hash };
     }
     if (rows.length < limit) break;
     after = last.seq;
   }
-  if (head && head.seq > last.seq) return { ok: false, seq: last.seq + 1, reason: 'shorter than the recorded head' };
-  return { ok: true, rows: last.seq, head: last };
+  if (heads.some((head) => head.seq > last.seq)) return { ok: false, seq: last.seq + 1, reason: 'shorter than the recorded head' };
+  if (!markerRecorded) return { ok: false, seq: (marker?.seq ?? 0) + 1, reason: 'removed without a record of it' };
+  return { ok: true, rows: last.seq - (marker?.seq ?? 0), head: last, ...(marker === null ? {} : { pruned_through: marker.seq }) };
+}
+
+/** Where the front was removed; a database of an earlier schema has no place for it. */
+async function readMarker(sql: Sql): Promise<Head | null> {
+  const known = await sql.get("SELECT 1 FROM sqlite_schema WHERE name = 'audit_marker'");
+  return known ? ((await sql.get<Head>('SELECT seq, hash FROM audit_marker')) ?? null) : null;
+}
+
+function tellsOf(row: AuditRow, marker: Head): boolean {
+  try {
+    const { through, hash: kept } = JSON.parse(row.summary) as { through?: unknown; hash?: unknown };
+    return through === marker.seq && kept === marker.hash;
+  } catch {
+    return false;
+  }
 }
 
 /** When a row close by would fit at the broken place, somebody moved rows; else somebody changed one. */

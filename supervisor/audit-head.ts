@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { HostError } from '../protocol/errors.ts';
-import { type Head, holdsHead } from './audit-chain.ts';
+import { type Head, holdsHead, type Verdict, verifyChain } from './audit-chain.ts';
 import type { Clock, Timer } from './clock.ts';
-import type { Database } from './database.ts';
+import type { Database, Sql } from './database.ts';
 import { replaceFile } from './durable-file.ts';
 import type { Log } from './log.ts';
 
@@ -20,6 +20,15 @@ export async function readHeadFile(file: string): Promise<Head | null> {
     if (Number.isSafeInteger(seq) && typeof hash === 'string' && /^[0-9a-f]{64}$/.test(hash)) return { seq: Number(seq), hash };
   } catch {}
   throw unreadable();
+}
+
+/** The whole chain against the head in the file, and against one that was kept elsewhere if there is one. */
+export async function verifyKept(sql: Sql, file: string, against: Head | null): Promise<Verdict> {
+  const recorded = await readHeadFile(file);
+  return verifyChain(
+    sql,
+    [recorded, against].filter((head) => head !== null),
+  );
 }
 
 /**

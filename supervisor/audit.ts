@@ -13,6 +13,7 @@ export const auditKinds = [
   'service.stop',
   'denials.closed',
   'notify.delivery',
+  'audit.pruned',
 ] as const;
 export type AuditKind = (typeof auditKinds)[number];
 

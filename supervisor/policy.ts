@@ -37,6 +37,7 @@ const schema = z.strictObject({
       runs: z.int().min(1).max(100).default(10),
     })
     .prefault({}),
+  audit: z.strictObject({ retain_days: z.int().min(1).max(36_500).nullable().default(null) }).prefault({}),
   market: z.strictObject({ max_age_days: z.int().min(1).max(3650).default(marketDefaults.maxAgeDays) }).prefault({}),
 });
 
@@ -45,6 +46,7 @@ export type Policy = Readonly<{
   kv: { keys: number; bytes: number }; // per plugin
   rates: Readonly<Record<RateClass, Rate>>;
   logs: { runBytes: number; runs: number }; // per plugin
+  audit: { retainDays: number | null }; // null: every row is kept
   market: { maxAgeDays: number }; // of an index that does not say itself until when it is good
 }>;
 
@@ -54,13 +56,14 @@ export function readPolicy(file: string | null, defaults: Readonly<Record<RateCl
   if (!parsed.ok) throw new Error(parsed.detail);
   const checked = schema.safeParse(parsed.value);
   if (!checked.success) throw new Error(checked.error.issues.map((issue) => `/${issue.path.join('/')}: ${issue.message}`).join('; '));
-  const { ceilings, kv, rates, logs, market } = checked.data;
+  const { ceilings, kv, rates, logs, audit, market } = checked.data;
   const given = Object.entries(rates).map(([name, row]) => [name, { perSecond: row?.per_second, burst: row?.burst }]);
   return {
     ceilings,
     kv,
     rates: { ...defaults, ...Object.fromEntries(given) },
     logs: { runBytes: logs.run_bytes, runs: logs.runs },
+    audit: { retainDays: audit.retain_days },
     market: { maxAgeDays: market.max_age_days },
   };
 }

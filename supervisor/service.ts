@@ -2,9 +2,9 @@ import { chmod, lstat, mkdir, readdir, readFile, rename, rm, writeFile } from 'n
 import { join } from 'node:path';
 import { HostError } from '../protocol/errors.ts';
 import { closeOpenDecisions } from './audit.ts';
-import { verifyChain } from './audit-chain.ts';
-import { createHeadFile, readHeadFile } from './audit-head.ts';
+import { createHeadFile, verifyKept } from './audit-head.ts';
 import { queryAudit } from './audit-query.ts';
+import { createAuditRetention } from './audit-retention.ts';
 import { type BundleStore, createBundleStore } from './bundle-store.ts';
 import { checkPaths } from './check-paths.ts';
 import type { Clock } from './clock.ts';
@@ -89,6 +89,8 @@ async function build(
   const unknown = await closeOpenDecisions(database);
   await database.append({ kind: 'service.start', summary: JSON.stringify({ version, outcomes_unknown: unknown }) });
   stops.add(() => database.append({ kind: 'service.stop', summary: '{}' }).catch(() => {})); // a full disk must not keep it from stopping
+  const retention = createAuditRetention({ database, clock, log, days: policy.audit.retainDays });
+  stops.add(() => retention.stop());
   const denials = createDenialLimiter({ clock, append: database.append });
   stops.add(() => denials.close());
 
@@ -141,7 +143,7 @@ async function build(
     market,
     audit: {
       query: (filter) => queryAudit(database.read, filter),
-      verify: async () => verifyChain(database.read, await readHeadFile(headFile)),
+      verify: (against) => verifyKept(database.read, headFile, against),
       head: database.head,
     },
     clock,

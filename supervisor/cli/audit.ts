@@ -1,9 +1,12 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { HostError } from '../../protocol/errors.ts';
 import type { AuditRow } from '../audit.ts';
 import type { Head, Verdict } from '../audit-chain.ts';
 import type { Cli } from './cli.ts';
 import { wholeNumber } from './options.ts';
+import { visibleJson } from './visible.ts';
 
 type Filter = Partial<Record<'plugin' | 'kind' | 'verdict' | 'method' | 'actor' | 'code' | 'since' | 'until' | 'order', string>> & {
   limit?: number;
@@ -33,11 +36,28 @@ export function addAuditVerbs(program: Command, cli: Cli): void {
     .command('verify')
     .description('check that no row was changed, left out or cut off')
     .option('--offline', 'check the files of a stopped service')
-    .action(({ offline }: { offline?: boolean }) => verify(cli, offline === true));
+    .option('--against <file>', 'and against a head kept elsewhere: a file with what `lattice audit head` printed')
+    .action(({ offline, against }: { offline?: boolean; against?: string }) => verify(cli, offline === true, against));
   audit
     .command('head')
     .description('print the seq and hash of the last row')
     .action(() => showHead(cli));
+  audit
+    .command('export')
+    .description('print every row as a line of JSON, the oldest first')
+    .action(() => exportRows(cli));
+}
+
+/** A page at a time, so that it needs no more memory for a million rows than for a thousand. */
+async function exportRows(cli: Cli): Promise<void> {
+  const client = await cli.connect();
+  for (let after: number | null = 0; after !== null; ) {
+    const query = { order: 'oldest', limit: 1000, after };
+    const page: { rows: AuditRow[]; next: number | null } = await client.request('GET', '/api/audit', { query });
+    const text = page.rows.map((row) => `${visibleJson(row)}\n`).join('');
+    await new Promise<void>((resolve) => cli.io.stdout.write(text, () => resolve()));
+    after = page.next;
+  }
 }
 
 const columns = (cli: Cli) => [
@@ -60,10 +80,11 @@ async function listRows(cli: Cli, query: Filter): Promise<void> {
   if (!cli.json && page.next !== null) await cli.note(`there may be more: --after ${page.next}`);
 }
 
-async function verify(cli: Cli, offline: boolean): Promise<void> {
+async function verify(cli: Cli, offline: boolean, file: string | undefined): Promise<void> {
+  const against = file === undefined ? null : await readKeptHead(file);
   const verdict = offline
-    ? await (await import('./offline.ts')).verifyOffline(cli) // loads the database, which the other verbs can do without
-    : await (await cli.connect()).request<Verdict>('GET', '/api/audit/verify');
+    ? await (await import('./offline.ts')).verifyOffline(cli, against) // loads the database, which the other verbs can do without
+    : await (await cli.connect()).request<Verdict>('GET', '/api/audit/verify', { query: { ...against } });
   if (!verdict.ok) {
     throw new HostError('verification-failed', `the audit is broken at row ${verdict.seq}: ${verdict.reason}`, {
       ...verdict,
@@ -76,4 +97,23 @@ async function verify(cli: Cli, offline: boolean): Promise<void> {
 async function showHead(cli: Cli): Promise<void> {
   const head = await (await cli.connect()).request<Head>('GET', '/api/audit/head');
   await cli.show(head, () => `${head.seq} ${head.hash}\n`);
+}
+
+/** The line that `audit head` printed, or with --json the object. */
+async function readKeptHead(file: string): Promise<Head> {
+  const bytes = await readFile(resolve(file), 'utf8').catch((error: unknown) => {
+    throw new HostError(
+      'invalid-params',
+      `${file} cannot be read`,
+      { hint: 'name a file with what `lattice audit head` printed' },
+      { cause: error },
+    );
+  });
+  const text = bytes.trim();
+  const match =
+    /^(?<seq>[0-9]{1,15}) (?<hash>[0-9a-f]{64})$/.exec(text) ??
+    /^\{\s*"seq":\s*(?<seq>[0-9]{1,15}),\s*"hash":\s*"(?<hash>[0-9a-f]{64})"\s*\}$/.exec(text);
+  const { seq, hash } = match?.groups ?? {};
+  if (seq !== undefined && hash !== undefined) return { seq: Number(seq), hash };
+  throw new HostError('invalid-params', `${file} does not hold a head of the audit`, { hint: 'lattice audit head > <file> writes one' });
 }

@@ -2,8 +2,8 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError } from '../../protocol/errors.ts';
 import type { AdminFile } from '../admin-token.ts';
-import { type Verdict, verifyChain } from '../audit-chain.ts';
-import { readHeadFile } from '../audit-head.ts';
+import type { Head, Verdict } from '../audit-chain.ts';
+import { verifyKept } from '../audit-head.ts';
 import { lockDataDir } from '../data-lock.ts';
 import { type Database, openDatabase } from '../database.ts';
 import type { Log } from '../log.ts';
@@ -63,12 +63,10 @@ async function withStoppedService<T>(cli: Cli, job: (database: Database) => Prom
 }
 
 /** Reads only, so that a database that is not whole stays as it is. */
-export async function verifyOffline(cli: Cli): Promise<Verdict> {
+export async function verifyOffline(cli: Cli, against: Head | null): Promise<Verdict> {
   await checkOwner(cli);
-  const file = join(cli.dataDir, 'lattice.db');
-  return withLockedDataDir(cli, () =>
-    withReader(file, async (reader) => verifyChain(reader, await readHeadFile(join(cli.dataDir, 'audit.head')))),
-  );
+  const [file, headFile] = [join(cli.dataDir, 'lattice.db'), join(cli.dataDir, 'audit.head')];
+  return withLockedDataDir(cli, () => withReader(file, (reader) => verifyKept(reader, headFile, against)));
 }
 
 export const resetAdminToken = (cli: Cli): Promise<AdminFile> =>

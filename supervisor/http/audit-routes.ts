@@ -6,7 +6,7 @@ import { queryNumber } from './fields.ts';
 import { declareRoute, noBody, nothing, type Route } from './route.ts';
 
 export type AuditDeps = {
-  audit: { query(filter: AuditFilter): Promise<AuditRow[]>; verify(): Promise<Verdict>; head(): Head };
+  audit: { query(filter: AuditFilter): Promise<AuditRow[]>; verify(against: Head | null): Promise<Verdict>; head(): Head };
 };
 
 const text = z.string().min(1).max(256).optional();
@@ -30,6 +30,16 @@ const query = z.strictObject({
   order: z.enum(['oldest', 'newest']).default('newest'),
 });
 
+const headQuery = z
+  .strictObject({
+    seq: queryNumber(0, Number.MAX_SAFE_INTEGER).optional(),
+    hash: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .optional(),
+  })
+  .refine(({ seq, hash }) => (seq === undefined) === (hash === undefined), 'seq and hash go together');
+
 export function createAuditRoutes({ audit }: AuditDeps): Route[] {
   let verifying: Promise<Verdict> | null = null; // it reads the whole table: those who ask meanwhile share the answer
   return [
@@ -51,12 +61,13 @@ export function createAuditRoutes({ audit }: AuditDeps): Route[] {
       method: 'GET',
       path: '/api/audit/verify',
       scope: 'audit:read',
-      doc: 'Checks the whole chain against the kept head: `ok`, and where it breaks if it does.',
+      doc: 'Checks the whole chain against the kept head, and with `seq` and `hash` against one kept elsewhere: `ok`, and where it breaks if it does.',
       params: nothing,
-      query: nothing,
+      query: headQuery,
       body: noBody,
-      handle: () => {
-        verifying ??= audit.verify().finally(() => {
+      handle: ({ query: { seq, hash } }) => {
+        if (seq !== undefined && hash !== undefined) return audit.verify({ seq, hash });
+        verifying ??= audit.verify(null).finally(() => {
           verifying = null;
         });
         return verifying;

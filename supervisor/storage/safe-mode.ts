@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { HostError } from '../../protocol/errors.ts';
 import { scopes } from '../../protocol/scopes.ts';
 import { readPrivate } from '../admin-token.ts';
-import { verifyChain } from '../audit-chain.ts';
-import { readHeadFile } from '../audit-head.ts';
+import { verifyKept } from '../audit-head.ts';
 import { queryAudit } from '../audit-query.ts';
 import { readHead } from '../audit-rows.ts';
 import type { Clock } from '../clock.ts';
@@ -48,7 +47,7 @@ export async function startSafeMode(deps: {
     ...createAuditRoutes({
       audit: {
         query: (filter) => queryAudit(sql, filter),
-        verify: async () => verifyChain(sql, await readHeadFile(join(config.dataDir, 'audit.head'))),
+        verify: (against) => verifyKept(sql, join(config.dataDir, 'audit.head'), against),
         head: () => head,
       },
     }),

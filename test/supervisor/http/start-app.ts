@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { Agent } from 'undici';
 import { type Scope, scopes } from '../../../protocol/scopes.ts';
-import { verifyChain } from '../../../supervisor/audit-chain.ts';
-import { createHeadFile, readHeadFile } from '../../../supervisor/audit-head.ts';
+import { createHeadFile, verifyKept } from '../../../supervisor/audit-head.ts';
 import { queryAudit } from '../../../supervisor/audit-query.ts';
 import { createRealClock } from '../../../supervisor/clock.ts';
 import { openDatabase } from '../../../supervisor/database.ts';
@@ -74,7 +73,7 @@ export async function startApp(t: Test, options: Options = {}) {
     kv: createKvStore({ database, quota: { keys: 100, bytes: 1024 * 1024 } }),
     audit: {
       query: (filter) => queryAudit(database.read, filter),
-      verify: async () => verifyChain(database.read, await readHeadFile(headFile)),
+      verify: (against) => verifyKept(database.read, headFile, against),
       head: database.head,
     },
     clock,
