@@ -7,8 +7,9 @@ import type { Clock } from './clock.ts';
 import { prepareDatabaseFile } from './database-file.ts';
 import { createGroupCommit } from './group-commit.ts';
 import type { Log } from './log.ts';
-import { migrate, migrationsDir } from './migrate.ts';
+import { listMigrations, migrate, migrationsDir, readSchemaVersion } from './migrate.ts';
 import { type Connection, openConnection, openModes } from './sqlite-connection.ts';
+import { keepBeforeMigration } from './storage/back-up.ts';
 
 export type Row = Record<string, unknown>;
 export type Sql = {
@@ -59,8 +60,7 @@ export async function openDatabase(deps: { file: string; clock: Clock; log: Log 
     const writer = await openConnection(deps.file, openModes.write);
     opened.push(writer);
     await writer.all(`PRAGMA busy_timeout = ${busyMs}`);
-    const { from, to } = await migrate(writer, migrationsDir);
-    if (from !== to) deps.log.info('database.migrated', { from, to });
+    await bringUpToDate(writer, deps);
     await configureWriter(writer);
     const reader = await openConnection(deps.file, openModes.read);
     opened.push(reader);
@@ -70,6 +70,14 @@ export async function openDatabase(deps: { file: string; clock: Clock; log: Log 
     for (const connection of opened) await connection.close().catch(() => undefined);
     throw error;
   }
+}
+
+async function bringUpToDate(writer: Connection, { file, log }: { file: string; log: Log }): Promise<void> {
+  const version = await readSchemaVersion(writer);
+  const isOld = version > 0 && version < (await listMigrations(migrationsDir)).length;
+  const kept = isOld ? await keepBeforeMigration(file, writer, version) : null;
+  const { from, to } = await migrate(writer, migrationsDir);
+  if (from !== to) log.info('database.migrated', { from, to, kept });
 }
 
 async function configureWriter(writer: Connection): Promise<void> {

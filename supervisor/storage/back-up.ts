@@ -1,5 +1,5 @@
-import { link, open, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { link, open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { HostError } from '../../protocol/errors.ts';
 import { type Head, verifyChain } from '../audit-chain.ts';
 import { createPrivateFile, syncDirectory } from '../durable-file.ts';
@@ -46,6 +46,30 @@ export async function backUp(file: string, target: string): Promise<Head> {
   } finally {
     await rm(unfinished, { force: true });
   }
+}
+
+/** What a migration would change, as it was. The name is that of the schema: a later try at the same migration keeps the later state. */
+export async function keepBeforeMigration(file: string, connection: Connection, schema: number): Promise<string> {
+  const kept = join(dirname(file), `lattice-schema-${schema}.db`);
+  const unfinished = `${kept}.unfinished`;
+  await rm(unfinished, { force: true });
+  await createPrivateFile(unfinished, '');
+  try {
+    await connection.run('VACUUM INTO ?', [unfinished]);
+    await syncFile(unfinished);
+    await rename(unfinished, kept);
+    await syncDirectory(dirname(file));
+  } catch (error) {
+    throw new HostError(
+      'storage-unavailable',
+      'the database could not be copied, so it was not brought up to date',
+      { rule: 'no-copy-before-migration', hint: 'free space on the disk of the data directory and check its owner' },
+      { cause: error },
+    );
+  } finally {
+    await rm(unfinished, { force: true });
+  }
+  return basename(kept);
 }
 
 export async function syncFile(file: string): Promise<void> {

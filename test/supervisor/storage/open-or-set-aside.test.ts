@@ -1,5 +1,5 @@
 import { appendFile, copyFile, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createRealClock } from '../../../supervisor/clock.ts';
 import { openConnection, openModes } from '../../../supervisor/sqlite-connection.ts';
@@ -34,11 +34,7 @@ const damages: Record<string, { rule: string; damage(file: string): Promise<unkn
   'the database of another program': { rule: 'foreign-database', damage: (file) => execute(file, 'PRAGMA application_id = 7') },
   'an older copy of it': {
     rule: 'audit-behind-head',
-    damage: (file) =>
-      execute(
-        file,
-        "DROP TRIGGER audit_no_delete; DELETE FROM audit WHERE seq = 6; CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN\n  SELECT RAISE(ABORT, 'the audit is append-only');\nEND;",
-      ),
+    damage: (file) => writeFile(join(dirname(file), 'audit.head'), JSON.stringify({ seq: 7, hash: 'f'.repeat(64) })),
   },
   'a table without its guard': { rule: 'damaged-database', damage: (file) => execute(file, 'DROP TRIGGER audit_no_delete') },
   'an entry that no counter counts': { rule: 'damaged-database', damage: (file) => execute(file, 'UPDATE kv_buckets SET keys = keys - 1') },
