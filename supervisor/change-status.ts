@@ -29,6 +29,16 @@ export function requireOffered(entry: PluginEntry, refused: RefusedBundle | null
   throw notAvailable(entry.id, refused);
 }
 
+/** A bundle was judged when it was found; meanwhile a key may have expired, and nothing is accepted that could not be started. */
+export function requireTrusted(bundles: Pick<BundleStore, 'judge'>, { manifest, text }: VerifiedBundle): void {
+  const fault = bundles.judge(text, manifest.digest_sha256);
+  if (fault)
+    throw new HostError('verification-failed', `${fault.code}: ${fault.detail}`, {
+      rule: fault.code,
+      hint: 'mend the trust policy, or put a newer bundle in its place, then: lattice plugins rescan',
+    });
+}
+
 /** Consent is to what was shown, and to nothing else. */
 export function requireShown(shown: string | undefined, present: string, id: string): void {
   if (shown === undefined || shown === present) return;
@@ -50,6 +60,7 @@ export function createStatusChange({ table, bundles, store, isStopping }: Deps) 
   async function install(entry: PluginEntry, { bundleSha256: shown, egress }: StatusRequest, actor: Actor): Promise<void> {
     const bundle = requireOffered(entry, table.refusedOf(entry.id));
     requireShown(shown, bundle.bundleSha256, entry.id);
+    requireTrusted(bundles, bundle);
     if (egress !== undefined) requireSettable(bundle.manifest, egress);
     const offer = asOffer(bundle, egress ?? []);
     await bundles.keepWhile(bundle.bundleSha256, async () => table.adopt(await store.accept(offer, actor.id)));

@@ -134,6 +134,7 @@ export type PluginDetail = PluginView & {
   rollback: UpgradeView | null; // what `rollback` would return to
   verification: VerificationView; // of the bundle shown
   upgrade_verification: VerificationView | null;
+  rollback_verification: VerificationView | null; // by the present trust policy
 };
 
 /** What the probe found: the level in force at most, the operator's minimum, and each layer with how to get it. */

@@ -1,6 +1,6 @@
 import { HostError } from '../protocol/errors.ts';
 import { checkCallScopes, findMethod } from './call-scopes.ts';
-import { abandonExchange, createStatusChange, notAvailable, requireOffered, requireShown } from './change-status.ts';
+import { abandonExchange, createStatusChange, notAvailable, requireOffered, requireShown, requireTrusted } from './change-status.ts';
 import { createExchange } from './exchange-bundle.ts';
 import { judgePublisher } from './judge-publisher.ts';
 import { createKeyedQueue } from './keyed-queue.ts';
@@ -48,6 +48,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     const accepted = findAccepted(id);
     const bundle = requireOffered(entry, table.refusedOf(id));
     requireShown(bundleSha256, bundle.bundleSha256, id);
+    requireTrusted(bundles, bundle);
     if (bundle.bundleSha256 !== accepted.record.bundleSha256)
       await bundles.keepWhile(bundle.bundleSha256, () =>
         exchange(accepted, 'upgrade', asOffer(bundle, accepted.record.operatorEgress), actor),

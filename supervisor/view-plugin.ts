@@ -69,6 +69,7 @@ type Verify = (manifest: string, artifactSha256: string) => VerificationView;
 export function viewPluginDetail(entry: PluginEntry, refused: RefusedBundle | null, verify: Verify): PluginDetail {
   const manifest = manifestOf(entry);
   const offered = offeredBundle(entry);
+  const [former] = entry.accepted?.record.former ?? [];
   const shown = entry.accepted?.record ?? (offered && asOffer(offered, []).bundle);
   return {
     ...viewPlugin(entry, refused),
@@ -90,6 +91,7 @@ export function viewPluginDetail(entry: PluginEntry, refused: RefusedBundle | nu
     rollback: viewRollback(entry),
     verification: verify(shown?.manifest ?? '', shown?.artifactSha256 ?? ''),
     upgrade_verification: offered && viewUpgrade(entry) ? verify(offered.text, offered.manifest.digest_sha256) : null,
+    rollback_verification: former ? verify(former.manifest, former.artifactSha256) : null,
   };
 }
 

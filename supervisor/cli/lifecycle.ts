@@ -122,7 +122,7 @@ async function rollback(cli: Cli, id: string, yes: boolean): Promise<void> {
       hint: 'put the bundle you want in the plugin directory, then: lattice plugins rescan, lattice plugins upgrade',
     });
   }
-  await askConsent(cli, describeExchange(shown, shown.rollback, null, cli.paintNote), 'Go back to it?', yes);
+  await askConsent(cli, describeExchange(shown, shown.rollback, shown.rollback_verification, cli.paintNote), 'Go back to it?', yes);
   const body = { bundle_sha256: shown.rollback.bundle_sha256 };
   await tell(cli, await client.request<PluginView>('POST', apiPath('plugins', id, 'rollback'), { body }));
 }

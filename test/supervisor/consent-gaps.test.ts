@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap';
 import type { Actor } from '../../supervisor/plugin-view.ts';
 import { eventually } from '../support/eventually.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 import { id, openSupervisor, operator } from '../support/open-supervisor.ts';
 import { signV1 } from '../support/public-bundle.ts';
 import { makeKey, writeBundle } from '../support/signed-bundle.ts';
@@ -102,4 +103,55 @@ t.test('given an old version that finishes its calls, when the hosts are taken a
     [],
   );
   t.same(runner.last().launch.grant.egress, []);
+});
+
+t.test(
+  'given a bundle whose key expires after it was found, when it is installed or upgraded to, then it is refused and nothing changes',
+  async (t) => {
+    const clock = createFakeClock();
+    const { supervisor, trust, key, put, offer, changes } = await openSupervisor(t, clock);
+    const until = (ms: number) => {
+      const keys = [{ key: key.publicBase64, not_after: new Date(clock.wallMs() + ms).toISOString() }];
+      trust.bytes = Buffer.from(JSON.stringify({ schema: 'lattice.plugin.trust.v2', publishers: { 'test.publisher': { keys } } }));
+    };
+    const refused = { code: 'verification-failed', details: { rule: 'key-expired', hint: /rescan/ } };
+    until(1000);
+    put();
+    await supervisor.rescan(operator);
+    clock.setWall(clock.wallMs() + 2000);
+    await t.rejects(supervisor.setStatus({ id, status: 'installed' }, operator), refused);
+    t.equal(supervisor.show(id).status, 'verified');
+
+    until(1000);
+    await supervisor.rescan(operator);
+    await supervisor.setStatus({ id, status: 'installed' }, operator);
+    await offer({ version: '1.1.0' });
+    const before = await changes();
+    clock.setWall(clock.wallMs() + 2000);
+    await t.rejects(supervisor.upgrade({ id }, operator), refused);
+    t.match(supervisor.show(id), { version: '1.0.0', upgrade_verification: { trusted: false } });
+    t.same(await changes(), before);
+  },
+);
+
+t.test('given a former version, when it is shown, then so is whether it is trusted still; a revoked one is not gone back to', async (t) => {
+  const { supervisor, trust, key, put, offer, changes } = await openSupervisor(t);
+  put();
+  await supervisor.rescan(operator);
+  await supervisor.setStatus({ id, status: 'installed' }, operator);
+  const first = supervisor.show(id).bundle_sha256;
+  await offer({ version: '1.1.0' });
+  await supervisor.upgrade({ id }, operator);
+  t.match(supervisor.show(id).rollback_verification, { trusted: true, key: key.publicBase64 });
+
+  const publishers = { 'test.publisher': { keys: [{ key: key.publicBase64 }] } };
+  trust.bytes = Buffer.from(JSON.stringify({ schema: 'lattice.plugin.trust.v2', publishers, revoked_bundles: [first] }));
+  await supervisor.rescan(operator);
+  const before = await changes();
+  t.match(supervisor.show(id), {
+    rollback: { version: '1.0.0' },
+    rollback_verification: { trusted: false, fault: { code: 'bundle-revoked' } },
+  });
+  await t.rejects(supervisor.rollback({ id }, operator), { code: 'verification-failed', details: { rule: 'bundle-revoked' } });
+  t.same(await changes(), before);
 });

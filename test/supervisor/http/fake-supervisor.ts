@@ -63,6 +63,7 @@ export function samplePlugin(id: string, changes: Partial<PluginDetail> = {}): P
     rollback: null,
     verification: sampleVerification,
     upgrade_verification: null,
+    rollback_verification: null,
     ...changes,
   };
 }
