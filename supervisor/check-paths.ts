@@ -1,5 +1,5 @@
 import { lstatSync, realpathSync, statSync } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { HostError } from '../protocol/errors.ts';
 
 /** Where a path leads, as far as it is there. */
@@ -43,6 +43,7 @@ export function checkPaths(
   checkStaging(join(data, 'staging'), uid);
   if (((statSync(trustFile, { throwIfNoEntry: false })?.mode ?? 0) & 0o002) !== 0)
     refuse('the trust policy can be written by everybody', 'writable-by-others', 'chmod o-w the file that LATTICE_PLUGIN_TRUST names');
+  for (const path of new Set([resolve(trustFile), resolveReal(trustFile)])) checkAbove(path, 'trust policy'); // the link and what it leads to
 }
 
 /** A directory that only the service's user and root may write. One that is not there is told when it is read. */
@@ -58,8 +59,13 @@ function checkOwner(folder: string, what: string, uid: number, setting: string):
     );
   if ((found.mode & 0o022) !== 0)
     refuse(`the ${what} can be written by other users`, 'writable-by-others', `chmod go-w the directory that ${setting} names`);
-  for (let parent = dirname(folder), child = folder; parent !== child; child = parent, parent = dirname(parent)) {
-    const { mode } = statSync(parent);
+  checkAbove(folder, what);
+}
+
+/** Whoever can write a directory above can put something else in the place of what is named. */
+function checkAbove(path: string, what: string): void {
+  for (let parent = dirname(path), child = path; parent !== child; child = parent, parent = dirname(parent)) {
+    const mode = statSync(parent, { throwIfNoEntry: false })?.mode ?? 0;
     // With the sticky bit, as in /tmp, nobody can put another directory in the place of ours.
     if ((mode & 0o002) !== 0 && (mode & 0o1000) === 0)
       refuse(`a directory above the ${what} can be written by everybody`, 'writable-by-others', 'chmod o-w the directories above it');

@@ -49,6 +49,25 @@ const faults: Readonly<Record<string, { rule: string; spoil(place: Place): unkno
       symlinkSync(join(folder, 'elsewhere'), staging);
     },
   },
+  'a trust policy that everybody can replace, also by a link to it': {
+    rule: 'writable-by-others',
+    spoil({ folder }) {
+      mkdirSync(join(folder, 'shared'));
+      writeFileSync(join(folder, 'shared/trust.json'), '{}');
+      chmodSync(join(folder, 'shared'), 0o777);
+      symlinkSync(join(folder, 'shared/trust.json'), join(folder, 'link.json'));
+      return { trustFile: join(folder, 'link.json') };
+    },
+  },
+  'a link to a trust policy that everybody can replace': {
+    rule: 'writable-by-others',
+    spoil({ folder, trustFile }) {
+      mkdirSync(join(folder, 'shared'));
+      chmodSync(join(folder, 'shared'), 0o777);
+      symlinkSync(trustFile, join(folder, 'shared/link.json'));
+      return { trustFile: join(folder, 'shared/link.json') };
+    },
+  },
   'a trust policy that everybody can write': { rule: 'writable-by-others', spoil: ({ trustFile }) => chmodSync(trustFile, 0o666) },
   'a data directory in the plugin directory': {
     rule: 'writes-in-plugin-dir',
