@@ -5,6 +5,7 @@ import { mcpSdk, vscodeJsonrpc } from './contenders/libraries.ts';
 import { forkIpc, rawLines } from './contenders/raw.ts';
 import { quantile } from './neighbour.ts';
 import type { Report } from './run.ts';
+import { ratios, type Spread, spread } from './spread.ts';
 
 /** One stretch of calls, with what it cost both processes. */
 export type Stretch = Driven & { parentCpuUs: number; childCpuUs: number };
@@ -13,8 +14,8 @@ export type Cell = {
   contender: string;
   bytes: number;
   in_flight: number;
-  calls_per_second: { median: number; low: number; high: number };
-  ratio_to_raw: { median: number; low: number; high: number }; // of the same round
+  calls_per_second: Spread;
+  ratio_to_raw: Spread; // of the same round
   p50_us: number;
   p99_us: number;
   parent_cpu_us: number; // per call
@@ -66,18 +67,13 @@ async function calibrate(session: Session, direction: Direction, bytes: number, 
 
 const perSecond = ({ count, elapsedMs }: Stretch): number => (count / elapsedMs) * 1000;
 const middle = (values: readonly number[]): number => quantile(values, 0.5) ?? Number.NaN;
-const spread = (values: readonly number[]) => ({
-  median: middle(values),
-  low: quantile(values, 0.1) ?? 0,
-  high: quantile(values, 0.9) ?? 0,
-});
 
 const summarize = (contender: string, bytes: number, inFlight: number, stretches: readonly Stretch[], raw: readonly number[]): Cell => ({
   contender,
   bytes,
   in_flight: inFlight,
   calls_per_second: spread(stretches.map(perSecond)),
-  ratio_to_raw: spread(stretches.map((stretch, round) => perSecond(stretch) / (raw[round] ?? Number.NaN))),
+  ratio_to_raw: ratios(stretches.map(perSecond), raw),
   p50_us: middle(stretches.map(({ p50Us }) => p50Us)),
   p99_us: middle(stretches.map(({ p99Us }) => p99Us)),
   parent_cpu_us: middle(stretches.map(({ parentCpuUs, count }) => parentCpuUs / count)),

@@ -11,6 +11,10 @@ const suites: Record<string, () => Promise<{ measure(): Promise<Report> }>> = {
   invoke: () => import('./invoke.ts'),
   store: () => import('./store.ts'),
   rest: () => import('./rest.ts'),
+  verify: () => import('./verify.ts'),
+  start: () => import('./start.ts'),
+  memory: () => import('./memory.ts'),
+  scale: () => import('./scale.ts'),
   supervision: () => import('./supervision.ts'),
   hung: () => import('./hung.ts'),
 };

@@ -9,8 +9,8 @@ import { createKvStore } from '../supervisor/kv-store.ts';
 import { openConnection, openModes } from '../supervisor/sqlite-connection.ts';
 import { createQuietLog } from '../test/support/quiet-log.ts';
 import { drive } from './children/drive.js';
-import { quantile } from './neighbour.ts';
 import type { Report } from './run.ts';
+import { ratios, type Spread, showSpread, spread } from './spread.ts';
 
 const rounds = 9;
 const stretchMs = 300;
@@ -18,13 +18,6 @@ const auditMs = 2_000;
 const rowsPerTurn = 250;
 const rowsAhead = 8_000;
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
-
-type Spread = { median: number; low: number; high: number };
-const spread = (values: readonly number[]): Spread => ({
-  median: quantile(values, 0.5) ?? 0,
-  low: quantile(values, 0.1) ?? 0,
-  high: quantile(values, 0.9) ?? 0,
-});
 
 /** Rows as a host call makes them, as many as the store takes, and how long the event loop is kept from other things meanwhile. */
 async function measureAudit(database: Database) {
@@ -95,7 +88,7 @@ async function measureKv(database: Database, folder: string) {
   return [...perSecond].map(([name, values]) => ({
     name,
     per_second: spread(values),
-    ratio: spread(values.map((each, round) => each / (base[round] ?? Number.NaN))),
+    ratio: ratios(values, base),
   }));
 }
 
@@ -123,13 +116,9 @@ type Audit = { rows_per_second: Spread; cpu_us_per_row: Spread; delay_p99_ms: Sp
 
 function draw(audit: Audit, kv: Awaited<ReturnType<typeof measureKv>>): string {
   const table = new Table({ head: ['what', 'median', 'low-high', 'x insert', 'low-high'], style: { head: [], border: [], compact: true } });
-  const show = ({ median, low, high }: Spread, digits: number) => [
-    median.toFixed(digits),
-    `${low.toFixed(digits)}-${high.toFixed(digits)}`,
-  ];
-  table.push(['audit rows/s through the chain', ...show(audit.rows_per_second, 0), '', '']);
-  table.push(['  cpu µs a row, all threads', ...show(audit.cpu_us_per_row, 1), '', '']);
-  table.push(['  event-loop delay p99 ms', ...show(audit.delay_p99_ms, 1), '', '']);
-  for (const { name, per_second, ratio } of kv) table.push([`${name}, /s`, ...show(per_second, 0), ...show(ratio, 1)]);
+  table.push(['audit rows/s through the chain', ...showSpread(audit.rows_per_second, 0), '', '']);
+  table.push(['  cpu µs a row, all threads', ...showSpread(audit.cpu_us_per_row, 1), '', '']);
+  table.push(['  event-loop delay p99 ms', ...showSpread(audit.delay_p99_ms, 1), '', '']);
+  for (const { name, per_second, ratio } of kv) table.push([`${name}, /s`, ...showSpread(per_second), ...showSpread(ratio, 1)]);
   return table.toString();
 }

@@ -47,17 +47,20 @@ async function load({ staging, bundleSha256, platform }: LoadJob): Promise<Loade
   if (parsed.manifest.digest_sha256 !== '' && parsed.manifest.digest_sha256 !== artifactSha256)
     throw new BundleFault('digest-mismatch', 'the staged artifact is not the one that the manifest pins');
   const unpacked = parsed.manifest.form === 'v2' ? await loadArchive(home, artifact, parsed.manifest, { staging, platform }) : null;
-  const bytes = new Uint8Array(unpacked?.entryBytes ?? artifact); // a buffer of its own, so that it can be moved to the main thread
+  const bytes = ownBuffer(unpacked?.entryBytes ?? artifact);
   return {
     ok: true,
     manifest,
     artifact: bytes,
     artifactSha256,
-    entry: { path: unpacked?.entry ?? 'artifact', sha256: hash('sha256', bytes, 'hex') },
+    entry: { path: unpacked?.entry ?? 'artifact', sha256: bytes === artifact ? artifactSha256 : hash('sha256', bytes, 'hex') },
     root: unpacked ? join(home, 'files') : null,
     files: unpacked?.files ?? [],
   };
 }
+
+/** Bytes that can be moved to the main thread: a small Buffer shares its memory with others, so it is copied; 64 MiB are not. */
+const ownBuffer = (bytes: Buffer): Uint8Array => (bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes));
 
 /**
  * The entry point comes out of the archive itself, whose digest was just taken. The unpacked files are held against it, one by one; a tree
