@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { HostError } from '../../protocol/errors.ts';
 import type { PluginDetail, PluginView } from '../plugin-view.ts';
 import type { Cli } from './cli.ts';
@@ -19,7 +19,7 @@ export function addLifecycleVerbs(plugins: Command, cli: Cli): void {
     .command('egress <id>')
     .description('show the hosts that a plugin may reach, or set them for a v1 or v2 plugin; it is restarted')
     .option('--allow <host:port>', 'a host that it may reach from now on, with no other; say it again for each', collect)
-    .option('--none', 'no host')
+    .addOption(new Option('--none', 'no host').conflicts('allow'))
     .action((id: string, { allow, none }: { allow?: string[]; none?: boolean }) => egress(cli, id, none ? [] : allow));
   plugins
     .command('activate <id>')

@@ -165,3 +165,12 @@ for (const [name, warned] of [
       t.equal(warning.test((await app.verb(['plugins', 'upgrade', 'example.hello', '--yes'])).stderr), warned);
     },
   );
+
+t.test('given hosts and no host at once, when they are to be set, then exit 2 and nothing is sent', async (t) => {
+  const app = await startWithCli(t);
+  const before = app.plugins.get('example.hello');
+  const { exitCode } = await app.verb(['plugins', 'egress', 'example.hello', '--allow', 'a.example:443', '--none']);
+  t.equal(exitCode, 2);
+  t.equal(app.plugins.get('example.hello'), before);
+  t.match(await app.verb(['plugins', 'egress', 'example.hello', '--none']), { exitCode: 0, stdout: /may reach no host/ });
+});
