@@ -1,78 +1,20 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
-import { createBundleStore } from '../../supervisor/bundle-store.ts';
-import { createRealClock } from '../../supervisor/clock.ts';
-import { readConfig } from '../../supervisor/config.ts';
+import t from 'tap';
 import type { Status } from '../../supervisor/plugin-lifecycle.ts';
-import { createPluginLogs } from '../../supervisor/plugin-logs.ts';
-import { createPluginStore } from '../../supervisor/plugin-store.ts';
-import { createSupervisor, type SupervisorDeps } from '../../supervisor/supervisor.ts';
 import { eventually } from '../support/eventually.ts';
-import { createFakeRunner, type FakeRunner } from '../support/fake-runner.ts';
-import { createQuietLog } from '../support/quiet-log.ts';
-import { makeKey, signManifest, simplePolicy, writeBundle } from '../support/signed-bundle.ts';
-import { openTempDatabase } from '../support/temp-database.ts';
-import { testFolder } from '../support/test-folder.ts';
+import { failsToLoad, id, openSupervisor, operator } from '../support/open-supervisor.ts';
+import { makeKey, simplePolicy } from '../support/signed-bundle.ts';
 
-const operator = { id: 't-op', scopes: ['plugin:admin', 'plugin:call'], plugin: null };
-const artifact = Buffer.from('export default {};');
-const key = makeKey();
-const { policy } = readConfig({ LATTICE_DATA_DIR: '/x', LATTICE_PLUGIN_DIR: '/x', LATTICE_PLUGIN_TRUST: '/x' });
-
-/** A supervisor on a real database and real bundles, with a runner whose children arm at once unless the test says otherwise. */
-async function open(t: Test) {
-  const folder = testFolder(t, { plugins: {} });
-  const pluginDir = join(folder, 'plugins');
-  const clock = createRealClock();
-  const log = createQuietLog();
-  const database = await openTempDatabase(t);
-  const trust = { bytes: simplePolicy(key.publicBase64) };
-  const bundles = await createBundleStore({ pluginDir, stagingDir: join(folder, 'staging'), readPolicy: async () => trust.bytes, clock });
-  t.teardown(() => bundles.close());
-  const runner = createFakeRunner();
-  const behave = { arms: true };
-  const start = runner.start;
-  const eager: FakeRunner = Object.assign(runner, {
-    async start(...args: Parameters<typeof start>) {
-      const run = await start(...args);
-      const fake = runner.last();
-      const end = () => setImmediate(() => fake.exit({ cause: 'signal', code: null, signal: 'SIGTERM' }));
-      Object.assign(run, { terminate: end, kill: end });
-      setImmediate(() => (behave.arms ? fake.events.ready() : fake.exit({ cause: 'load-failed', code: 80 })));
-      return run;
-    },
-  });
-  const deps: SupervisorDeps = {
-    bundles,
-    store: createPluginStore({ database, clock }),
-    runner: eager,
-    handlers: {} as SupervisorDeps['handlers'], // no child asks for anything here
-    append: database.append,
-    appendDenial: () => {},
-    policy,
-    logs: createPluginLogs({ folder: join(folder, 'logs'), ...policy.logs, clock, log }),
-    clock,
-    log,
-    random: () => 0.5,
-    probationMs: 1,
-  };
-  const create = () => createSupervisor(deps);
-  const supervisor = create();
-  t.teardown(() => supervisor.stop());
-  return { supervisor, create, runner: eager, behave, pluginDir, trust, database };
-}
-
-const put = (pluginDir: string, more: Record<string, unknown> = {}, folder = 'bundle') =>
-  writeBundle(pluginDir, folder, signManifest(artifact, key.privateKey, more), artifact);
-const set = (supervisor: { setStatus: ReturnType<typeof createSupervisor>['setStatus'] }, status: Status, bundleSha256?: string) =>
-  supervisor.setStatus({ id: 'example.bundle', status, ...(bundleSha256 ? { bundleSha256 } : {}) }, operator);
+type Opened = Awaited<ReturnType<typeof openSupervisor>>['supervisor'];
+const set = (supervisor: Opened, status: Status, bundleSha256?: string) =>
+  supervisor.setStatus({ id, status, ...(bundleSha256 ? { bundleSha256 } : {}) }, operator);
 
 t.test('given a verified bundle, when it goes through its life, then each step shows and forbidden ones are refused', async (t) => {
-  const { supervisor, pluginDir, runner } = await open(t);
-  put(pluginDir);
+  const { supervisor, runner, put } = await openSupervisor(t);
+  put();
   await supervisor.start();
-  t.match(supervisor.list(), [{ id: 'example.bundle', status: 'verified', available: true, runtime: null }]);
+  t.match(supervisor.list(), [{ id, status: 'verified', available: true, runtime: null }]);
   await t.rejects(set(supervisor, 'active'), { code: 'invalid-transition' });
   await t.rejects(set(supervisor, 'disabled'), { code: 'invalid-transition' });
   t.match(await set(supervisor, 'installed'), { status: 'installed', runtime: { state: 'stopped' } });
@@ -90,39 +32,39 @@ t.test('given a verified bundle, when it goes through its life, then each step s
 t.test(
   'given another bundle than the one shown, when it is to be installed or activated, then it is refused and nothing changes',
   async (t) => {
-    const { supervisor, pluginDir } = await open(t);
-    put(pluginDir);
+    const { supervisor, put } = await openSupervisor(t);
+    put();
     await supervisor.start();
     await t.rejects(set(supervisor, 'installed', '0'.repeat(64)), { code: 'changed-since-shown' });
-    t.equal(supervisor.show('example.bundle').status, 'verified');
-    const shown = supervisor.show('example.bundle').bundle_sha256;
+    t.equal(supervisor.show(id).status, 'verified');
+    const shown = supervisor.show(id).bundle_sha256;
     await set(supervisor, 'installed', shown);
     await t.rejects(set(supervisor, 'active', '0'.repeat(64)), { code: 'changed-since-shown' });
   },
 );
 
 t.test('given a plugin that does not arm, when it is activated, then it is disabled and the answer says why', async (t) => {
-  const { supervisor, pluginDir, behave } = await open(t);
-  put(pluginDir);
+  const { supervisor, behave, put } = await openSupervisor(t);
+  put();
   await supervisor.start();
   await set(supervisor, 'installed');
-  behave.arms = false;
+  behave.now = failsToLoad;
   await t.rejects(set(supervisor, 'active'), { code: 'unavailable', details: { rule: 'load-failed' } });
-  t.match(supervisor.show('example.bundle'), { status: 'disabled', runtime: { state: 'stopped' } });
-  t.match(supervisor.why('example.bundle').exits[0], { cause: 'load-failed' });
+  t.match(supervisor.show(id), { status: 'disabled', runtime: { state: 'stopped' } });
+  t.match(supervisor.why(id).exits[0], { cause: 'load-failed' });
 });
 
 t.test(
   'given a running plugin, when its bundle goes from disk, then it runs on, is shown so, is not armed again, and can be disabled',
   async (t) => {
-    const { supervisor, pluginDir, runner } = await open(t);
-    const home = put(pluginDir);
+    const { supervisor, runner, put } = await openSupervisor(t);
+    const home = put();
     await supervisor.start();
     await set(supervisor, 'installed');
     await set(supervisor, 'active');
     rmSync(home, { recursive: true });
     await supervisor.rescan(operator);
-    t.match(supervisor.show('example.bundle'), { available: false, status: 'active', runtime: { state: 'armed' } });
+    t.match(supervisor.show(id), { available: false, status: 'active', runtime: { state: 'armed' } });
     await t.rejects(set(supervisor, 'active'), { code: 'conflict', details: { rule: 'not-available' } });
     t.equal(runner.runs.length, 1);
     t.match(await set(supervisor, 'disabled'), { available: false, status: 'disabled' });
@@ -133,59 +75,59 @@ t.test(
 t.test(
   'given new bytes under an installed id, when they are scanned, then they are an upgrade that runs only by consent, and goes back when it fails',
   async (t) => {
-    const { supervisor, pluginDir, runner, behave } = await open(t);
-    put(pluginDir);
+    const { supervisor, runner, behave, put } = await openSupervisor(t);
+    put();
     await supervisor.start();
     await set(supervisor, 'installed');
     await set(supervisor, 'active');
-    put(pluginDir, { version: '1.1.0', capabilities: ['kv:read', 'log:write'] });
+    put({ version: '1.1.0', capabilities: ['kv:read', 'log:write'] });
     await supervisor.rescan(operator);
-    const { upgrade, version } = supervisor.show('example.bundle');
+    const { upgrade, version } = supervisor.show(id);
     t.match([version, upgrade], ['1.0.0', { version: '1.1.0', downgrade: false, capabilities_added: ['log:write'] }]);
     await set(supervisor, 'active');
     t.equal(runner.last().launch.plugin.version, '1.0.0', 'a restart runs the accepted bytes');
-    await t.rejects(supervisor.upgrade({ id: 'example.bundle', bundleSha256: 'f'.repeat(64) }, operator), { code: 'changed-since-shown' });
-    t.match(await supervisor.upgrade({ id: 'example.bundle', ...(upgrade ? { bundleSha256: upgrade.bundle_sha256 } : {}) }, operator), {
+    await t.rejects(supervisor.upgrade({ id, bundleSha256: 'f'.repeat(64) }, operator), { code: 'changed-since-shown' });
+    t.match(await supervisor.upgrade({ id, ...(upgrade ? { bundleSha256: upgrade.bundle_sha256 } : {}) }, operator), {
       version: '1.1.0',
       upgrade: null,
     });
     t.equal(runner.last().launch.plugin.version, '1.1.0');
-    put(pluginDir, { version: '1.0.5' });
+    put({ version: '1.0.5' });
     await supervisor.rescan(operator);
-    t.match(supervisor.show('example.bundle').upgrade, { downgrade: true, capabilities_removed: ['log:write'] });
-    behave.arms = false;
-    const failed = supervisor.upgrade({ id: 'example.bundle' }, operator);
+    t.match(supervisor.show(id).upgrade, { downgrade: true, capabilities_removed: ['log:write'] });
+    behave.now = failsToLoad;
+    const failed = supervisor.upgrade({ id }, operator);
     await t.rejects(failed, { code: 'unavailable', details: { rule: 'load-failed' } });
-    t.equal(supervisor.show('example.bundle').version, '1.1.0', 'the former version is back');
+    t.equal(supervisor.show(id).version, '1.1.0', 'the former version is back');
   },
 );
 
 t.test('given an id of one publisher, when another signs a bundle with it, then that is refused and is no upgrade', async (t) => {
-  const { supervisor, pluginDir, trust } = await open(t);
-  put(pluginDir);
+  const { supervisor, trust, key, put } = await openSupervisor(t);
+  put();
   await supervisor.start();
   await set(supervisor, 'installed');
   const rival = makeKey();
   trust.bytes = Buffer.from(
     JSON.stringify({ trusted_publishers: { 'test.publisher': key.publicBase64, 'rival.publisher': rival.publicBase64 } }),
   );
-  writeBundle(pluginDir, 'bundle', signManifest(artifact, rival.privateKey, { publisher: 'rival.publisher', version: '2.0.0' }), artifact);
+  put({ publisher: 'rival.publisher', version: '2.0.0' }, rival);
   const { refused } = await supervisor.rescan(operator);
   t.match(refused, [{ code: 'publisher-conflict' }]);
-  t.match(supervisor.show('example.bundle'), { available: false, upgrade: null, publisher: 'test.publisher' });
+  t.match(supervisor.show(id), { available: false, upgrade: null, publisher: 'test.publisher' });
 });
 
 t.test('given an active plugin, when the policy no longer trusts its key, then it is stopped at a rescan and says why', async (t) => {
-  const { supervisor, pluginDir, trust, runner } = await open(t);
-  put(pluginDir);
+  const { supervisor, runner, trust, put } = await openSupervisor(t);
+  put();
   await supervisor.start();
   await set(supervisor, 'installed');
   await set(supervisor, 'active');
   trust.bytes = simplePolicy(makeKey().publicBase64);
   await supervisor.rescan(operator);
   await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
-  t.match(supervisor.show('example.bundle'), { available: false, runtime: { state: 'failed' } });
-  t.equal(supervisor.why('example.bundle').exits[0]?.cause, 'trust-lost');
+  t.match(supervisor.show(id), { available: false, runtime: { state: 'failed' } });
+  t.equal(supervisor.why(id).exits[0]?.cause, 'trust-lost');
   t.equal(runner.runs.length, 1);
   trust.bytes = Buffer.from('{"trusted_publishers":');
   await t.rejects(supervisor.rescan(operator), { code: 'verification-failed' }, 'a broken policy leaves the last good one');
@@ -194,17 +136,17 @@ t.test('given an active plugin, when the policy no longer trusts its key, then i
 t.test(
   'given what was wanted, when the service starts again, then active plugins are started, and a failure then changes nothing that is wanted',
   async (t) => {
-    const { supervisor, create, pluginDir, runner, behave } = await open(t);
-    put(pluginDir);
+    const { supervisor, create, runner, behave, put } = await openSupervisor(t);
+    put();
     await supervisor.start();
     await set(supervisor, 'installed');
     await set(supervisor, 'active');
     await supervisor.stop();
-    behave.arms = false;
+    behave.now = failsToLoad;
     const second = create();
     await second.start();
-    await eventually(() => second.show('example.bundle').runtime?.state === 'restarting');
-    t.match(second.show('example.bundle'), { status: 'active' });
+    await eventually(() => second.show(id).runtime?.state === 'restarting');
+    t.match(second.show(id), { status: 'active' });
     await second.stop();
     t.equal(runner.runs.length, 2);
   },
@@ -213,14 +155,14 @@ t.test(
 t.test(
   'given a hundred operators at once, when they post at random, then every answer is legal and the end is what the last one left',
   async (t) => {
-    const { supervisor, pluginDir, database } = await open(t);
-    put(pluginDir);
+    const { supervisor, database, put } = await openSupervisor(t);
+    put();
     await supervisor.start();
     await set(supervisor, 'installed');
     const wanted = Array.from({ length: 100 }, (_, n): Status => (n % 3 === 0 ? 'disabled' : 'active'));
     const ends = await Promise.allSettled(wanted.map((status) => set(supervisor, status)));
     t.ok(ends.every((end) => end.status === 'fulfilled' || end.reason.code === 'invalid-transition'));
-    t.equal(supervisor.show('example.bundle').status, wanted.at(-1));
+    t.equal(supervisor.show(id).status, wanted.at(-1));
     const rows = await database.read.all<{ summary: string }>("SELECT summary FROM audit WHERE kind = 'plugin.status' ORDER BY seq");
     const moves = rows.map(({ summary }) => JSON.parse(summary)).filter(({ change }) => change === 'status');
     t.same(
@@ -231,13 +173,13 @@ t.test(
 );
 
 t.test('given a call, when the caller’s scopes or the method do not fit, then it is refused before the plugin hears of it', async (t) => {
-  const { supervisor, pluginDir } = await open(t);
-  put(pluginDir, { services: [{ name: 'greeter', methods: [{ name: 'greet', effect: 'read', scopes: ['node:read'] }] }] });
+  const { supervisor, pluginDir, put } = await openSupervisor(t);
+  put({ services: [{ name: 'greeter', methods: [{ name: 'greet', effect: 'read', scopes: ['node:read'] }] }] });
   await supervisor.start();
   await set(supervisor, 'installed');
   const call = (service: string, method: string, scopes: string[]) =>
     supervisor.call(
-      { id: 'example.bundle', service, method, payload: 1 },
+      { id, service, method, payload: 1 },
       { id: 't-2', scopes, plugin: null },
       { signal: new AbortController().signal, requestId: 'r' },
     );
