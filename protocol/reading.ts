@@ -61,21 +61,36 @@ export function createReading({ input, framer, meter, timers, receive, onChunk, 
   };
 }
 
-/** Reads a stream that is nobody's protocol, within the same share. */
-export function readWithin(deps: { input: Readable; meter: WorkMeter; timers: Timers; onData(chunk: Buffer): void }): void {
-  const { input, meter, timers, onData } = deps;
-  const pause = createPause({ input, meter, timers, go: () => pause.end() });
+type Pieces = { push(chunk: Buffer): void; next(): number | null };
+
+/** Reads a stream that is nobody's protocol, within the same share: `next` does a piece of what was pushed and says what it cost, null when all is done. */
+export function readWithin(deps: { input: Readable; meter: WorkMeter; timers: Timers; pieces: Pieces }): void {
+  const { input, meter, timers, pieces } = deps;
+  const pause = createPause({ input, meter, timers, go: proceed });
+
+  function proceed(): void {
+    while (!pause.isWaiting()) {
+      if (meter.isTurnOver()) return pause.wait();
+      const work = pieces.next();
+      if (work === null) return pause.end();
+      meter.spend(work);
+    }
+  }
+
   input.on('data', (chunk: Buffer) => {
-    onData(chunk);
-    discard(chunk, meter, pause);
+    pieces.push(chunk);
+    meter.spend(costOfChunk(chunk));
+    proceed();
   });
   input.on('error', () => {});
 }
 
+const costOfChunk = (chunk: Buffer): number => costs.chunk + chunk.length * costs.thrownByte;
+
 type Pause = ReturnType<typeof createPause>;
 
 function discard(chunk: Buffer, meter: WorkMeter, pause: Pause): void {
-  meter.spend(costs.chunk + chunk.length * costs.thrownByte);
+  meter.spend(costOfChunk(chunk));
   if (meter.isTurnOver()) pause.wait();
 }
 

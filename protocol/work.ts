@@ -12,7 +12,9 @@ export const costs = {
   request: 10_000, // deciding, recording, answering
   lookedAt: 100, // one value of a line of very many, checked and not kept
   built: 400, // and kept: what lives until the line is whole costs the collector most
-  thrownByte: 2, // read and dropped: the copy is cheap, but its buffer is the collector’s to find
+  logLine: 5_000, // one line of a plugin's log: encoded, and handed to those who follow it
+  logByte: 10,
+  thrownByte: 6, // read and dropped: the copy is cheap, but its buffer is the collector’s to find
 } as const;
 
 /**

@@ -1,15 +1,21 @@
+import { costs } from '../protocol/work.ts';
+
 export type OutputLimits = { lineBytes: number; bytesPerSecond: number; linesPerSecond: number };
 
 const lastBytes = 16 * 1024;
 
-/** Cuts what a plugin prints into lines for its log: bounded lines, so many a second at most, the rest dropped and counted. Never blocks it. */
+/**
+ * Cuts what a plugin prints into lines for its log: bounded lines, so many a second at most, the rest dropped and counted. What was pushed is
+ * told line by line, so that the caller can turn to other things between two.
+ */
 export function createOutputLines(deps: OutputLimits & { monotonicMs(): number; onLine(text: string): void }) {
-  let held = '';
+  let text = ''; // what came and was not told yet
+  let at = 0; // up to where it was
   let droppedBytes = 0;
   let windowStart = deps.monotonicMs();
   let windowBytes = 0;
   let windowLines = 0; // each costs more than its bytes: an empty one is as dear as a long one
-  let last = Buffer.alloc(0); // of all that came: what was dropped may say why it ended
+  const last = createTail(lastBytes); // of all that came: what was dropped may say why it ended
   const decoder = new TextDecoder('utf-8'); // invalid bytes show as U+FFFD: a log is for reading
 
   function allow(bytes: number): boolean {
@@ -23,43 +29,78 @@ export function createOutputLines(deps: OutputLimits & { monotonicMs(): number; 
     return windowBytes <= deps.bytesPerSecond;
   }
 
-  function tell(text: string): void {
-    droppedBytes += Math.max(0, text.length - deps.lineBytes);
-    deps.onLine(text.slice(0, deps.lineBytes));
+  function tell(line: string): number {
+    droppedBytes += Math.max(0, line.length - deps.lineBytes);
+    const kept = line.slice(0, deps.lineBytes);
+    deps.onLine(kept);
+    return costs.logLine + kept.length * costs.logByte;
+  }
+
+  /** All whole lines at once, without looking at each. */
+  function dropLines(): void {
+    const end = text.lastIndexOf('\n') + 1;
+    droppedBytes += Math.max(0, end - at);
+    at = Math.max(at, end);
+  }
+
+  /** Tells one line and says what that cost; null when there is no whole one. */
+  function next(): number | null {
+    if (windowLines >= deps.linesPerSecond) dropLines();
+    const end = text.indexOf('\n', at);
+    if (end >= 0) {
+      windowLines++;
+      const line = text.slice(at, end);
+      at = end + 1;
+      return tell(line);
+    }
+    text = text.slice(at);
+    at = 0;
+    if (text.length <= deps.lineBytes) return null;
+    const piece = text;
+    text = '';
+    return tell(piece);
   }
 
   return {
     push(chunk: Buffer): void {
-      last = Buffer.concat([
-        last.subarray(Math.min(last.length, Math.max(0, last.length + chunk.length - lastBytes))),
-        chunk.subarray(-lastBytes),
-      ]);
+      last.push(chunk);
       if (!allow(chunk.length)) {
         droppedBytes += chunk.length;
         return;
       }
-      const parts = (held + decoder.decode(chunk, { stream: true })).split('\n');
-      held = parts.pop() ?? '';
-      for (const part of parts) {
-        if (++windowLines <= deps.linesPerSecond) tell(part);
-        else droppedBytes += part.length + 1;
-      }
-      if (held.length > deps.lineBytes) {
-        tell(held);
-        held = '';
-      }
+      text = text.slice(at) + decoder.decode(chunk, { stream: true });
+      at = 0;
     },
+    next,
     end(): void {
-      if (held !== '') tell(held);
-      held = '';
+      while (next() !== null);
+      if (text !== '') tell(text);
+      text = '';
     },
     droppedBytes: () => droppedBytes,
     /** The last lines that it printed, whether they were let through or not. */
     lastLines(most: number): string[] {
-      const lines = last.toString('utf8').split('\n');
-      if (last.length === lastBytes && lines.length > 1) lines.shift(); // its beginning is lost
+      const bytes = last.bytes();
+      const lines = bytes.toString('utf8').split('\n');
+      if (bytes.length === lastBytes && lines.length > 1) lines.shift(); // its beginning is lost
       if (lines.at(-1) === '') lines.pop();
       return lines.slice(-most).map((line) => line.slice(0, deps.lineBytes));
     },
+  };
+}
+
+/** The last bytes of a stream, in one buffer: a new one for each chunk would be the garbage collector's to find. */
+function createTail(most: number) {
+  const held = Buffer.alloc(most);
+  let length = 0;
+  return {
+    push(chunk: Buffer): void {
+      const added = chunk.subarray(-most);
+      const kept = Math.min(length, most - added.length);
+      held.copyWithin(0, length - kept, length);
+      added.copy(held, kept);
+      length = kept + added.length;
+    },
+    bytes: () => held.subarray(0, length),
   };
 }

@@ -108,7 +108,7 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
     },
   });
   const meter = createWorkMeter(deps.clock, deps.share ?? childShare); // one for all that a child can make us read
-  readWithin({ input: child.stderr, meter, timers: deps.clock, onData: stderr.push });
+  readWithin({ input: child.stderr, meter, timers: deps.clock, pieces: stderr });
   const direct = { input: child.stdout, output: child.stdin, kill: contained.kill };
   const { input, output: toChild } = events.interpose?.(direct) ?? direct;
   const outputEnded = Promise.all([input, child.stderr].map(waitForEnd));

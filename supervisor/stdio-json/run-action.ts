@@ -1,6 +1,8 @@
 import type { Writable } from 'node:stream';
 import { asHostError, HostError } from '../../protocol/errors.ts';
 import type { InvokeBudget } from '../../protocol/manifest-form.ts';
+import { readWithin } from '../../protocol/reading.ts';
+import { childShare, createWorkMeter } from '../../protocol/work.ts';
 import type { Dispatch } from '../broker.ts';
 import type { Clock, Timer } from '../clock.ts';
 import { createOutputLines } from '../output-lines.ts';
@@ -110,7 +112,7 @@ export function runAction(deps: ActionDeps): Action {
   }
 
   const stderr = createBudgetedLines(deps);
-  child.stderr.on('data', stderr.push);
+  readWithin({ input: child.stderr, meter: createWorkMeter(clock, childShare), timers: clock, pieces: stderr });
   const stderrEnded = waitForEnd(child.stderr);
   const stdoutRead = readStdout().catch(() => {}); // destroyed by us: the outcome is known
   child.stdin.on('error', () => {}); // it need not read what it was sent
@@ -184,6 +186,7 @@ function createBudgetedLines({ budget, clock, onOutput }: ActionDeps) {
       bytes += chunk.length;
       if (room > 0) lines.push(chunk.subarray(0, room));
     },
+    next: lines.next,
     end(): number {
       lines.end();
       const over = Math.max(0, bytes - budget.stderr_bytes);

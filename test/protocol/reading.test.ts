@@ -78,8 +78,11 @@ t.test('given a stream that floods, when it is read within a share, then it wait
   let bytes = 0;
   readWithin({
     ...{ input, timers: clock, meter: createWorkMeter(clock, small) },
-    onData: (chunk) => {
-      bytes += chunk.length;
+    pieces: {
+      push: (chunk) => {
+        bytes += chunk.length;
+      },
+      next: () => null,
     },
   });
   for (let n = 0; n < 10; n++) input.write(Buffer.alloc(50_000));
@@ -88,3 +91,36 @@ t.test('given a stream that floods, when it is read within a share, then it wait
   await pass(clock, 5_000);
   t.equal(bytes, 500_000);
 });
+
+t.test(
+  'given a chunk that is much work, when it is done piece by piece, then others have their turn, and nothing is read meanwhile',
+  async (t) => {
+    const input = new PassThrough();
+    const clock = createFakeClock();
+    let pushed = 0;
+    let done = 0;
+    const perPiece = small.perTurn / 4;
+    const next = (): number | null => {
+      if (done === pushed * 100) return null;
+      done++;
+      return perPiece;
+    };
+    readWithin({
+      ...{ input, timers: clock, meter: createWorkMeter(clock, { ...small, burst: 1e9 }) },
+      pieces: { push: () => pushed++, next },
+    });
+    input.write('a hundred lines');
+    await new Promise((resolve) => setImmediate(resolve));
+    input.write('a hundred more');
+    t.ok(done > 0 && done < 20, `${done} pieces at first`);
+    t.equal(input.isPaused(), true);
+    while (done < 100) {
+      const before = done;
+      await new Promise((resolve) => setImmediate(resolve));
+      t.ok(done - before <= 5, 'in each turn its share');
+      t.equal(pushed, done < 100 ? 1 : pushed);
+    }
+    while (done < 200) await new Promise((resolve) => setImmediate(resolve));
+    t.equal(pushed, 2);
+  },
+);

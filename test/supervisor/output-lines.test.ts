@@ -4,18 +4,49 @@ import { createOutputLines } from '../../supervisor/output-lines.ts';
 function open(bytesPerSecond = 1_000_000) {
   const lines: string[] = [];
   const time = { ms: 0 };
-  return {
-    lines,
-    time,
-    output: createOutputLines({
-      lineBytes: 20,
-      bytesPerSecond,
-      linesPerSecond: 50,
-      monotonicMs: () => time.ms,
-      onLine: (text) => lines.push(text),
-    }),
-  };
+  const output = createOutputLines({
+    lineBytes: 20,
+    bytesPerSecond,
+    linesPerSecond: 50,
+    monotonicMs: () => time.ms,
+    onLine: (text) => lines.push(text),
+  });
+  function push(chunk: Buffer): void {
+    output.push(chunk);
+    while (output.next() !== null);
+  }
+  return { lines, time, output: { ...output, push }, inPieces: output };
 }
+
+t.test('given a chunk of many lines, when it is pushed, then each is told when it is asked for, and has its price', async (t) => {
+  const { lines, inPieces } = open();
+  inPieces.push(Buffer.from('one\ntwo\nthree\nfo'));
+  t.same(lines, []);
+  const costs = [inPieces.next(), inPieces.next()];
+  t.same(lines, ['one', 'two']);
+  t.ok(costs.every((cost) => Number(cost) > 0));
+  inPieces.push(Buffer.from('ur\n'));
+  t.ok(inPieces.next());
+  t.ok(inPieces.next());
+  t.equal(inPieces.next(), null);
+  t.same(lines, ['one', 'two', 'three', 'four']);
+});
+
+t.test('given lines that nobody asked for yet, when it ends, then all of them are told', async (t) => {
+  const { lines, inPieces } = open();
+  inPieces.push(Buffer.from('one\ntwo\nthr'));
+  inPieces.end();
+  t.same(lines, ['one', 'two', 'thr']);
+});
+
+t.test('given lines over the rate, when they are dropped, then the half line behind them is not', async (t) => {
+  const { lines, output, time } = open();
+  output.push(Buffer.from(`${'x\n'.repeat(60)}ha`));
+  time.ms = 1000;
+  output.push(Buffer.from('lf\n'));
+  t.same(lines, [...Array(50).fill('x'), 'half']);
+  t.equal(output.droppedBytes(), 20);
+});
 
 t.test('given output cut anywhere, when it is pushed, then lines come out whole, also across characters', async (t) => {
   const { lines, output } = open();
