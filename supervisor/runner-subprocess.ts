@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { childMethods } from '../protocol/child-methods.ts';
 import { asHostError, HostError } from '../protocol/errors.ts';
 import { createPeer } from '../protocol/peer.ts';
@@ -19,6 +20,7 @@ import type { PipeMaker } from './sandbox/response-pipe.ts';
 import { spawnPlan } from './sandbox/spawn-plan.ts';
 import type { Tools } from './sandbox/tools.ts';
 import { createPing } from './sign-of-life.ts';
+import { createStartGate } from './start-gate.ts';
 import { startStdioJson } from './stdio-json/start-stdio-json.ts';
 
 export type SubprocessDeps = CellDeps & {
@@ -38,34 +40,59 @@ export type SubprocessDeps = CellDeps & {
 const output = { lineBytes: 8192, bytesPerSecond: 256 * 1024, linesPerSecond: 1000 } as const;
 const writeStalledMs = 10_000;
 
+// Two for each core keep all of them busy. A start takes a tenth of a second; whoever takes ten times that waits for something else.
+const starts = { most: Math.max(4, 2 * availableParallelism()), holdMostMs: 1_000 } as const;
+
 /** Runs a plugin as a caged child process that speaks JSON-RPC over its stdio, or with one for each action where its bundle is of that form. */
-export const createSubprocessRunner = (deps: SubprocessDeps): Runner => ({
-  name: 'subprocess',
-  sandbox: deps.sandbox,
-  async start(launch, dispatch, events): Promise<Run> {
-    if (launch.wire === 'stdio-json-v1') return startStdioJson(deps, launch, dispatch, events);
-    const { engine } = launch;
-    if (engine !== 'node' && engine !== 'native')
-      throw new HostError('sandbox-unavailable', `this service has no runner for engine ${engine}`, {
-        hint: 'only node and native plugins run here',
-      });
-    const { level, disableUserns } = await deps.chooseLevel(engine, launch.hostRisk);
-    const { resources } = launch;
-    return startInCell(deps, { name: `${launch.plugin.id}-${launch.generation}`, level, resources }, (cell) =>
-      connectChild(deps, { launch, engine, level, disableUserns, cell }, dispatch, {
-        ...events,
-        ready() {
-          void cell.leaf?.limitCpu(resources.cpu_percent).catch(() => {}); // its processes have ended
-          events.ready();
-        },
-        exited(exit) {
-          if (exit.cause === 'sandbox-unavailable') deps.suspectSandbox();
-          void cell.close(exit).then(events.exited);
-        },
-      }),
-    );
-  },
-});
+export function createSubprocessRunner(deps: SubprocessDeps): Runner {
+  const gate = createStartGate({ ...starts, timers: deps.clock });
+  return {
+    name: 'subprocess',
+    sandbox: deps.sandbox,
+    async start(launch, dispatch, events): Promise<Run> {
+      if (launch.wire === 'stdio-json-v1') return startStdioJson(deps, launch, dispatch, events);
+      const { engine } = launch;
+      if (engine !== 'node' && engine !== 'native')
+        throw new HostError('sandbox-unavailable', `this service has no runner for engine ${engine}`, {
+          hint: 'only node and native plugins run here',
+        });
+      const leave = await gate.enter();
+      try {
+        return await startChild(deps, { launch, engine, leave }, dispatch, events);
+      } catch (error) {
+        leave();
+        throw error;
+      }
+    },
+  };
+}
+
+type Admitted = { launch: Launch; engine: 'node' | 'native'; leave(): void };
+
+async function startChild(
+  deps: SubprocessDeps,
+  { launch, engine, leave }: Admitted,
+  dispatch: Parameters<Runner['start']>[1],
+  events: RunEvents,
+): Promise<Run> {
+  const { level, disableUserns } = await deps.chooseLevel(engine, launch.hostRisk);
+  const { resources } = launch;
+  return startInCell(deps, { name: `${launch.plugin.id}-${launch.generation}`, level, resources }, (cell) =>
+    connectChild(deps, { launch, engine, level, disableUserns, cell }, dispatch, {
+      ...events,
+      ready() {
+        leave();
+        void cell.leaf?.limitCpu(resources.cpu_percent).catch(() => {}); // its processes have ended
+        events.ready();
+      },
+      exited(exit) {
+        leave();
+        if (exit.cause === 'sandbox-unavailable') deps.suspectSandbox();
+        void cell.close(exit).then(events.exited);
+      },
+    }),
+  );
+}
 
 type Start = {
   launch: Launch;
