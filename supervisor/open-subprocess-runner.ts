@@ -7,9 +7,10 @@ import type { Runner } from './runner.ts';
 import { loadRunnerBundle } from './runner-bundle.ts';
 import { createSubprocessRunner } from './runner-subprocess.ts';
 import { type CgroupOffer, createCgroupLeaf, detectCgroup, prepareCgroup } from './sandbox/cgroup.ts';
-import { chooseLevel, isAtLeast } from './sandbox/levels.ts';
+import { isAtLeast } from './sandbox/levels.ts';
 import { probeSandbox } from './sandbox/probe.ts';
 import type { ProbeReport } from './sandbox/probe-report.ts';
+import { createProbedLevels } from './sandbox/probed-levels.ts';
 import { createPipeMaker } from './sandbox/response-pipe.ts';
 import { describeOwnNode, findTools } from './sandbox/tools.ts';
 import { createUidPool } from './sandbox/uids.ts';
@@ -40,9 +41,8 @@ export async function openSubprocessRunner(
   const cgroup = await openCgroup(options.startedBySystemd);
   const probe = (): Promise<ProbeReport> => probeSandbox({ tools, clock, uids, cgroup });
   const runnerBundle = await loadRunnerBundle();
-  let report = await probe();
-  let suspect = false;
-  announce(report);
+  const levels = await createProbedLevels(config.sandbox, probe);
+  announce(levels.report());
 
   function announce({ available, layers }: ProbeReport): void {
     const wanted = config.sandbox === 'auto' ? 'isolated' : config.sandbox;
@@ -54,15 +54,11 @@ export async function openSubprocessRunner(
     });
   }
 
-  const choose = (engine: 'node' | 'native', hostRisk: boolean) =>
-    chooseLevel({ minimum: config.sandbox, available: report.available, engine, hostRisk, layers: report.layers });
-
   return createSubprocessRunner({
     createLeaf: cgroup.offered ? (name, resources) => createCgroupLeaf(cgroup.folder, name, resources) : null,
-    sandbox: () => viewSandbox(report, config.sandbox),
-    suspectSandbox() {
-      suspect = true;
-    },
+    sandbox: () => viewSandbox(levels.report(), config.sandbox),
+    suspectSandbox: levels.suspect,
+    chooseLevel: levels.choose,
     tools,
     pipes: createPipeMaker(tools.shell),
     runnerBundle,
@@ -70,16 +66,6 @@ export async function openSubprocessRunner(
     callTimeoutMs,
     ...(config.policy ? { share: shareFor(config.policy.rates) } : {}),
     clock,
-    async chooseLevel(engine, hostRisk) {
-      let choice = choose(engine, hostRisk);
-      if (!choice.ok || suspect) {
-        suspect = false;
-        report = await probe(); // what was missing may have been put right since
-        choice = choose(engine, hostRisk);
-      }
-      if (!choice.ok) throw choice.error;
-      return { level: choice.level, disableUserns: report.disableUserns };
-    },
   });
 }
 
