@@ -6,7 +6,7 @@ import { findDataDir } from './data-dir.ts';
 import { AnsweredError } from './exit-codes.ts';
 import { locateService } from './locate.ts';
 import { type Column, renderTable } from './table.ts';
-import { visible, visibleJson } from './visible.ts';
+import { visible, visibleJson, visibleLines } from './visible.ts';
 
 export type Io = {
   environment: Readonly<Record<string, string | undefined>>;
@@ -83,12 +83,18 @@ function describeProblem(thrown: unknown): Record<string, unknown> {
 /** This is the operator's own terminal: an unforeseen fault may say what it is. */
 const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
 
+/** One line; only the compiler of the author's own sources may say more, set off from what the command says. */
+const describeMessage = (thrown: unknown, problem: Record<string, unknown>): string =>
+  problem.rule === 'does-not-build' && !(thrown instanceof AnsweredError)
+    ? visibleLines(messageOf(thrown).trimEnd()).replaceAll('\n', '\n    ')
+    : visible(messageOf(thrown));
+
 /** What failed, why, and what would help. */
 function describeFailure(thrown: unknown, verb: string, paint: (colour: Colour, text: string) => string): string {
   const { code, details } = asHostError(thrown);
   const problem: Record<string, unknown> = thrown instanceof AnsweredError ? thrown.problem : details;
   const text = (name: string) => (typeof problem[name] === 'string' ? visible(problem[name]) : null);
-  const lines = [`${paint('red', `${verb} failed:`)} ${visible(messageOf(thrown))}`, `  why:  ${titleOf(code)} (${code})`];
+  const lines = [`${paint('red', `${verb} failed:`)} ${describeMessage(thrown, problem)}`, `  why:  ${titleOf(code)} (${code})`];
   if (text('line') && text('pointer')) lines.push(`  at:   ${text('pointer')}: ${text('line')}`);
   if (text('hint')) lines.push(`  hint: ${text('hint')}`);
   if (code === 'internal' && text('request_id'))

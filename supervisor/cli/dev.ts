@@ -4,8 +4,8 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { asHostError, HostError } from '../../protocol/errors.ts';
 import { parseStrictText } from '../../protocol/strict-json.ts';
 import { type CallRequest, parseCall } from '../dev/console/commands.ts';
-import { type Fault, faultActions, parseFault } from '../dev/faults/faults.ts';
-import { fixtureNames, readFixture } from '../dev/fixture/read-fixture.ts';
+import { faultNames } from '../dev/faults/fault-actions.ts';
+import { fixtureNames } from '../dev/fixture/fixture-names.ts';
 import type { Cli } from './cli.ts';
 import { readJsonArgument } from './options.ts';
 import { visibleJson } from './visible.ts';
@@ -14,7 +14,7 @@ type Flags = {
   fixture?: string;
   config?: string;
   call?: CallRequest[];
-  fault?: Fault[];
+  fault?: string[];
   once?: true;
   learn?: true;
   write?: true;
@@ -31,12 +31,7 @@ export function addDevVerbs(program: Command, cli: Cli): void {
     .option('--fixture <file>', `how the mocks answer, YAML or JSON (${fixtureNames[0]} of the folder, if there is one)`)
     .option('--config <json>', 'the operator’s settings: a JSON object, or @file')
     .option('--call <call>', `call a method once it is ready: 'service.method {"json": 1}'; may stand several times`, gather(parseCall), [])
-    .option(
-      '--fault <fault>',
-      `${Object.keys(faultActions).join('|')}@step: a fault on the wire; may stand several times`,
-      gather(parseFault),
-      [],
-    )
+    .option('--fault <fault>', `${faultNames.join('|')}@step: a fault on the wire; may stand several times`, collectWhole, [])
     .option('--once', 'end when the calls are answered; the exit code tells of the first failure')
     .option('--learn', 'grant and mock everything, and propose the smallest manifest at the end')
     .option('--write', 'with --learn: write the proposal to plugin.json')
@@ -63,6 +58,8 @@ const gather =
     }
   };
 
+const collectWhole = (text: string, sofar: string[] = []): string[] => [...sofar, text];
+
 export function findFixture(folder: string, named: string | undefined): string | null {
   if (named !== undefined) return resolve(named);
   return fixtureNames.map((name) => join(resolve(folder), name)).find((file) => existsSync(file)) ?? null;
@@ -81,13 +78,15 @@ export function readConfig(text: string | undefined): Record<string, unknown> {
 async function dev(cli: Cli, folder: string, flags: Flags): Promise<void> {
   if (flags.write && !flags.learn)
     throw new HostError('invalid-params', '--write goes with --learn', { hint: 'lattice dev --learn --write' });
+  const { parseFault } = await import('../dev/faults/faults.ts');
+  const faults = (flags.fault ?? []).map(parseFault);
   const { runDev } = await import('../dev/console/run-dev.ts');
   await runDev(cli, {
     folder,
     fixtureFile: findFixture(folder, flags.fixture),
     config: readConfig(flags.config),
     calls: flags.call ?? [],
-    faults: flags.fault ?? [],
+    faults,
     once: flags.once === true,
     learn: flags.learn === true,
     write: flags.write === true,
@@ -101,6 +100,7 @@ async function callOnce(cli: Cli, folder: string, name: string, payload: string 
   const { service, method } = parseCall(name);
   const given = payload === undefined ? null : await readJsonArgument(cli, payload, 'the payload');
   const fixtureFile = findFixture(folder, flags.fixture);
+  const { readFixture } = await import('../dev/fixture/read-fixture.ts');
   const { openHarness } = await import('../dev/harness/harness.ts');
   const { describeEvent } = await import('../dev/console/describe-event.ts');
   const harness = await openHarness({

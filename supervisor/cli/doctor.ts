@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { sandboxChoices } from '../config.ts';
 import type { DoctorView, SandboxView } from '../plugin-view.ts';
 import type { Cli } from './cli.ts';
 import { NotRunning } from './exit-codes.ts';
@@ -28,6 +27,7 @@ async function examine(cli: Cli): Promise<Finding> {
   const { describeSafeMode } = await import('../storage/safe-mode.ts');
   const { readSafeMode } = await import('../storage/set-aside.ts');
   const { examineSandbox } = await import('../open-subprocess-runner.ts');
+  const { sandboxChoices } = await import('../config.ts');
   const minimum = sandboxChoices.find((choice) => choice === cli.io.environment.LATTICE_SANDBOX) ?? 'isolated';
   const record = await readSafeMode(cli.dataDir);
   const database = record === null ? {} : { database: describeSafeMode(record) };

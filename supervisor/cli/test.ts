@@ -38,5 +38,6 @@ async function runTests(cli: Cli, folder: string, { grep, junit }: Options): Pro
   interrupted.addEventListener('abort', () => child.kill('SIGTERM'));
   const [code] = (await once(child, 'close')) as [number | null];
   if (interrupted.aborted) throw new HostError('cancelled', 'interrupted');
-  if (code !== 0) throw new HostError('internal', `tests of ${files.length} files failed`, { hint: 'see above' });
+  if (code !== 0)
+    throw new HostError('verification-failed', `tests failed in ${folder}`, { hint: 'what failed, and where, is told above' });
 }

@@ -7,6 +7,7 @@ import { parseStrict } from '../../protocol/strict-json.ts';
 import { createOwnResolver } from '../author/own-package.ts';
 import { BundleFault, readCapped } from '../read-bundle.ts';
 import { buildNative } from './build-native.ts';
+import { locateJsonFault } from './locate-json-fault.ts';
 
 type Fields = Record<string, unknown>;
 export type PackedPlugin = { id: string; manifest: Buffer; artifact: Buffer };
@@ -56,8 +57,12 @@ export const renderManifest = (manifest: Fields): Buffer => Buffer.from(`${JSON.
 function readSource(file: string): Fields {
   if (!existsSync(file))
     throw new HostError('invalid-params', `${file} does not exist`, { hint: 'a plugin folder holds plugin.json and plugin.ts' });
-  const parsed = parseStrict(readFileSync(file));
-  if (!parsed.ok) throw new HostError('invalid-params', `${file}: ${parsed.detail}`, { rule: parsed.rule });
+  const bytes = readFileSync(file);
+  const parsed = parseStrict(bytes);
+  if (!parsed.ok) {
+    const place = parsed.rule === 'invalid-json' ? locateJsonFault(bytes.toString('utf8')) : '';
+    throw new HostError('invalid-params', `${file}${place}: ${parsed.detail}`, { rule: parsed.rule });
+  }
   if (typeof parsed.value !== 'object' || parsed.value === null || Array.isArray(parsed.value))
     throw new HostError('invalid-params', `${file} must hold an object`);
   const source = parsed.value as Fields; // just checked
@@ -118,7 +123,7 @@ async function bundle(folder: string): Promise<Buffer> {
     throw new HostError(
       'invalid-params',
       `the plugin does not build: ${error instanceof Error ? error.message : 'unknown fault'}`,
-      {},
+      { rule: 'does-not-build', hint: 'mend what the compiler says' },
       { cause: error },
     );
   }

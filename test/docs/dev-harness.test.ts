@@ -1,6 +1,7 @@
 import t from 'tap';
+import type { FaultAction } from '../../supervisor/dev/faults/fault-actions.ts';
 import { type FaultOutcome, faultTable } from '../../supervisor/dev/faults/fault-table.ts';
-import { type FaultAction, faultActions, parseFault } from '../../supervisor/dev/faults/faults.ts';
+import { faultActions, parseFault } from '../../supervisor/dev/faults/faults.ts';
 import { parseFixture } from '../../supervisor/dev/fixture/read-fixture.ts';
 import { runLattice } from '../supervisor/cli/run-lattice.ts';
 import { listBlocks, readText } from './markdown.ts';

@@ -1,7 +1,8 @@
 import t from 'tap';
 import { asHostError } from '../../protocol/errors.ts';
+import type { FaultAction } from '../../supervisor/dev/faults/fault-actions.ts';
 import { type FaultOutcome, faultTable } from '../../supervisor/dev/faults/fault-table.ts';
-import { createFaultDecider, type FaultAction, parseFault } from '../../supervisor/dev/faults/faults.ts';
+import { createFaultDecider, parseFault } from '../../supervisor/dev/faults/faults.ts';
 import { interpose } from '../../supervisor/dev/harness/interposer.ts';
 import { pingEveryMs } from '../../supervisor/runtime-states.ts';
 import { eventually } from '../support/eventually.ts';

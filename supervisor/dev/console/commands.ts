@@ -1,6 +1,6 @@
 import { asHostError, HostError } from '../../../protocol/errors.ts';
 import { parseStrictText } from '../../../protocol/strict-json.ts';
-import { faultActions } from '../faults/faults.ts';
+import { faultNames } from '../faults/fault-actions.ts';
 import type { Harness } from '../harness/harness.ts';
 
 export type CallRequest = { service: string; method: string; payload: unknown };
@@ -24,7 +24,7 @@ export const commandsHelp = [
   'r                        build and start again',
   'c service.method {json}  call a method',
   'p                        pause on the next host call; again: let it go on',
-  `f action@step[#n]        inject a fault: ${Object.keys(faultActions).join(' ')}`,
+  `f action@step[#n]        inject a fault: ${faultNames.join(' ')}`,
   'k                        show what the buckets hold',
   'q                        quit',
 ].join('\n');

@@ -19,7 +19,10 @@ export function describeEvent(event: HarnessEvent, { paint, width }: Style): str
     case 'build':
       return event.ok
         ? [line('build', `${paint('green', 'ok')} in ${event.ms} ms, ${event.detail}`)]
-        : [line('build', paint('red', 'failed; what runs goes on')), ...indent(visibleLines(event.detail))];
+        : [
+            line('build', paint('red', event.running ? 'failed; what runs goes on' : 'failed; nothing runs yet')),
+            ...indent(visibleLines(event.detail)),
+          ];
     case 'state':
       return describeState(event, line, paint);
     case 'host-call':

@@ -15,15 +15,15 @@ export function readKeys(
   const ask: Ask = (question, proposal) =>
     new Promise((resolve) => {
       stdin.off('data', onData);
-      const line = createInterface({ input: stdin, output: stdout, terminal: true });
+      const history = proposal === '' ? [] : [proposal]; // the arrow up brings it, to be changed
+      const line = createInterface({ input: stdin, output: stdout, terminal: true, history });
       const end = (answer: string | null) => {
         line.close();
         if (!closed) listen();
         resolve(answer);
       };
       line.once('SIGINT', () => end(null));
-      line.question(question, end);
-      line.write(proposal);
+      line.question(question, (answer) => end(answer.trim() || proposal));
     });
 
   const onData = (chunk: Buffer): void => {

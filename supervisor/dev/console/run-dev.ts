@@ -163,7 +163,7 @@ function listen({ cli: { io }, harness, screen, live }: Session, quit: () => voi
   let lastFault = '';
   async function askAndRun(ask: Ask, key: string, question: string, proposal: string): Promise<string> {
     live?.hold();
-    const answer = await ask(question, proposal);
+    const answer = await ask(`${question}${proposal === '' ? '' : `[${proposal}] `}`, proposal);
     live?.release();
     if (answer) void run(`${key} ${answer}`); // while it is answered, keys work
     return answer || proposal;

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../../protocol/errors.ts';
 import type { Cause } from '../../restart-policy.ts';
-import type { FaultAction } from './faults.ts';
+import type { FaultAction } from './fault-actions.ts';
 
 /**
  * What comes of a fault: how the call under way ends (null: there is none), and how the process ends (null: it goes on). Whoever tries a plugin

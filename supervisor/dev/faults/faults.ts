@@ -1,6 +1,7 @@
 import { HostError, toRpcError } from '../../../protocol/errors.ts';
 import { isHostMethod } from '../../../protocol/host-methods.ts';
 import type { Direction, Fate } from '../harness/interposer.ts';
+import { type FaultAction, faultNames } from './fault-actions.ts';
 import { createStepReader, type WireStep } from './wire-steps.ts';
 
 /** What a fault does to one message. `value` is the number after a colon, where the action takes one. */
@@ -23,9 +24,8 @@ export const faultActions = {
     apply: (_line, { id, name }) => ({ reply: JSON.stringify({ jsonrpc: '2.0', id, error: toRpcError(denial(name)) }) }),
   },
   kill: { doc: 'the child is killed, and the message is lost', apply: () => ({ kill: true }) },
-} as const satisfies Record<string, Action>;
+} as const satisfies Record<FaultAction, Action>;
 
-export type FaultAction = keyof typeof faultActions;
 /** `count` null: at every occurrence; else at the one of this number, from 1. */
 export type Fault = { action: FaultAction; value: number; step: string; count: number | null };
 
@@ -41,7 +41,7 @@ const isAction = (word: string): word is FaultAction => Object.hasOwn(faultActio
 export function parseFault(text: string): Fault {
   const [, action = '', value, step = '', count] =
     /^([a-z]+)(?::(\d{1,7}))?@(\*(?:\.answer)?|[A-Za-z$][\w$./]*)(?:#([1-9]\d{0,6}))?$/.exec(text) ?? [];
-  const hint = `write action@step: ${Object.keys(faultActions).join(' ')} at initialize, invoke, service.method, ping, shutdown, a host method, or * for every host call; .answer for what comes back; #2 for the second only`;
+  const hint = `write action@step: ${faultNames.join(' ')} at initialize, invoke, service.method, ping, shutdown, a host method, or * for every host call; .answer for what comes back; #2 for the second only`;
   if (!isAction(action)) throw new HostError('invalid-params', `"${text.slice(0, 80)}" is not a fault`, { rule: 'fault', hint });
   const { value: usual, doc }: Action = faultActions[action];
   if (value !== undefined && usual === undefined)

@@ -8,7 +8,7 @@ export type AnsweredBy = 'broker' | 'fixture' | 'mock';
 
 /** What a harness tells while it runs; secrets are taken out of all of it. `at`: milliseconds since it was opened. */
 export type HarnessEvent = { at: number } & (
-  | { kind: 'build'; ok: boolean; ms: number; detail: string }
+  | { kind: 'build'; ok: boolean; ms: number; detail: string; running: boolean }
   | { kind: 'state'; from: string; to: string; generation: number | null; message: string | null }
   | { kind: 'host-call'; id: number; method: string; params: unknown }
   | {

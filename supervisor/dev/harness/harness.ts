@@ -66,10 +66,10 @@ export async function openHarness(options: HarnessOptions) {
     const ms = () => Math.round(real.monotonicMs() - began);
     try {
       const bundle = await source.load();
-      tell({ kind: 'build', ok: true, ms: ms(), detail: `${bundle.artifact.length} bytes` });
+      tell({ kind: 'build', ok: true, ms: ms(), detail: `${bundle.artifact.length} bytes`, running: live !== null });
       return bundle;
     } catch (thrown) {
-      tell({ kind: 'build', ok: false, ms: ms(), detail: asHostError(thrown).message });
+      tell({ kind: 'build', ok: false, ms: ms(), detail: asHostError(thrown).message, running: live !== null });
       throw thrown;
     }
   }

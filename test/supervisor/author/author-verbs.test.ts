@@ -18,7 +18,7 @@ t.test('given nothing, when a plugin is made and tested, then its test passes; w
 
   const source = readFileSync(join(folder, 'plugin.ts'), 'utf8');
   writeFileSync(join(folder, 'plugin.ts'), source.replace('Hello, ', 'Good day, '));
-  t.match(await runLattice(['test', folder, '--grep', 'it greets']), { exitCode: 1, stdout: /Good day, Ada/, stderr: /failed/ });
+  t.match(await runLattice(['test', folder, '--grep', 'it greets']), { exitCode: 5, stdout: /Good day, Ada/, stderr: /failed/ });
 });
 
 t.test('given wrong arguments, when a plugin is to be made or tested, then each says what is wrong, and nothing is written', async (t) => {
