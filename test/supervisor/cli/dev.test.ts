@@ -5,6 +5,7 @@ import t, { type Test } from 'tap';
 import { readConfig } from '../../../supervisor/cli/dev.ts';
 import { parseCall } from '../../../supervisor/dev/console/commands.ts';
 import { pluginFolder } from '../../support/plugin-folder.ts';
+import { runVerb } from '../../support/run-cli.ts';
 import { bin, runLattice } from './run-lattice.ts';
 
 const environment = { NO_COLOR: '1' };
@@ -20,7 +21,7 @@ const code = `{ services: { tool: {
 t.test('given --once and a denied call, when dev runs, then plain lines name the line to add, and the exit code says denied', async (t) => {
   const folder = pluginFolder(t, { code });
 
-  const ran = await runLattice(['dev', folder, '--once', '--call', 'tool.say "hello"', '--call', 'tool.put "x"'], { environment });
+  const ran = await runVerb(['dev', folder, '--once', '--call', 'tool.say "hello"', '--call', 'tool.put "x"'], environment);
 
   t.equal(ran.exitCode, 4);
   t.match(ran.stdout, /state +ready \(generation 1\)/);
@@ -32,7 +33,7 @@ t.test('given --once and a denied call, when dev runs, then plain lines name the
 t.test('given --json, when dev runs once, then each line is an event, and a program finds the fix', async (t) => {
   const folder = pluginFolder(t, { code });
 
-  const ran = await runLattice(['dev', folder, '--once', '--json', '--wire', '--call', 'tool.put "x"'], { environment });
+  const ran = await runVerb(['dev', folder, '--once', '--json', '--wire', '--call', 'tool.put "x"'], environment);
 
   const lines = ran.stdout.split('\n');
   const end = lines.indexOf('{'); // the problem that ended it, as every verb prints it
@@ -51,21 +52,21 @@ t.test('given --learn, when dev has run, then it proposes the smallest manifest 
   const file = join(folder, 'plugin.json');
   const before = readFileSync(file, 'utf8');
 
-  const proposed = await runLattice(args, { environment });
+  const proposed = await runVerb(args, environment);
   t.equal(proposed.exitCode, 0);
   t.match(proposed.stdout, '--- a/plugin.json\n+++ b/plugin.json\n@@');
   t.match(proposed.stdout, '+  "egress": ["api.example.com:443"],');
   t.notMatch(proposed.stdout, 'hunter22');
   t.equal(readFileSync(file, 'utf8'), before, 'nothing is written unasked');
 
-  await runLattice([...args, '--write'], { environment });
+  await runVerb([...args, '--write'], environment);
   const written = JSON.parse(readFileSync(file, 'utf8'));
   t.same(written.capabilities, ['http:egress', 'kv:read']);
   t.same(written.kv, { read_buckets: ['places'] });
   t.ok(written.resources.memory_mib >= 32 && written.resources.pids >= 16);
   const fixture = join(folder, 'fixture.yaml');
   writeFileSync(fixture, 'http:\n  - url: https://api.example.com/*\nbuckets: { places: { home: Hamburg } }\n');
-  const ran = await runLattice(['call', folder, 'tool.all', '--config', '{"api_key":"x"}'], { environment });
+  const ran = await runVerb(['call', folder, 'tool.all', '--config', '{"api_key":"x"}'], environment);
   t.same(JSON.parse(ran.stdout), { value: 'Hamburg', revision: 1 }, 'with it, and no more, the same runs');
 });
 
@@ -110,7 +111,7 @@ t.test('given no terminal, when dev watches, then it reloads after a change, kee
 });
 
 t.test('given what is no fault, when dev is asked for it, then it says what one is', async (t) => {
-  const ran = await runLattice(['dev', '.', '--fault', 'deny@invoke'], { environment });
+  const ran = await runVerb(['dev', '.', '--fault', 'deny@invoke'], environment);
   t.match(ran, { exitCode: 2, stderr: /only those can be denied/ });
 });
 

@@ -5,6 +5,11 @@ import { checkFixture, parseFixture } from '../../../supervisor/dev/fixture/read
 const faults: [string, string, RegExp][] = [
   ['a field that is not there', 'kv:\n  a: b\ncals: []\n', /^f\.yaml:3:\d+: \/cals: there is no field "cals" here/],
   ['an unknown method', 'calls:\n  - method: kv.got\n', /^f\.yaml:2:13: \/calls\/0\/method:/],
+  [
+    'a name that was mistyped',
+    'calls:\n  - metod: kv.get\n    pass: true\n',
+    /^f\.yaml:2:12: \/calls\/0\/metod: there is no field "metod" here/,
+  ],
   ['an unknown error word', 'calls:\n  - method: kv.get\n    error:\n      code: nope\n', /^f\.yaml:4:13: \/calls\/0\/error\/code:/],
   ['two answers', 'calls:\n  - method: kv.get\n    pass: true\n    error: { code: conflict }\n', /^f\.yaml:2:5: \/calls\/0: give one of/],
   [
