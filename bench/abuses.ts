@@ -33,7 +33,7 @@ export function listAbuses(): Abuse[] {
     { name: 'blank lines', artifact: floods, rounds: 3, begin: invoke('blank') },
     { name: 'garbage on stdout', artifact: floods, rounds: 3, begin: invoke('garbage') },
     { name: 'kill -9', artifact: floods, rounds: 3, begin: (real) => process.kill(real.pid(), 'SIGKILL') },
-    { name: 'memory bomb, V8 heap', artifact: readBomb('bombs.js'), rounds: 2, begin: invoke('heap') },
+    { name: 'memory bomb, V8 heap', artifact: readBomb('bombs.js'), rounds: 5, begin: invoke('heap') },
     { name: 'memory bomb, native', artifact: native, rounds: 3, begin: invoke('memory') },
   ];
 }
