@@ -60,12 +60,12 @@ const rows: Record<string, { raw: Buffer; rule: string; calls?: number }> = {
 };
 
 const neighbour = workshop.open(t, { id: 'example.neighbour', artifact });
-await neighbour.runtime.arm();
+await neighbour.arm();
 
 for (const [name, { raw, rule, calls = 0 }] of Object.entries(rows))
   t.test(`given ${name}, when a child writes it, then it ends for ${rule}`, async (t) => {
     const real = workshop.open(t, { artifact });
-    await real.runtime.arm();
+    await real.arm();
     const pending = [codeOf(real.invoke('hang')), codeOf(real.invoke('write', { base64: raw.toString('base64') }))];
     await real.reached('backoff', 0);
 
@@ -80,7 +80,7 @@ for (const [name, { raw, rule, calls = 0 }] of Object.entries(rows))
 
 t.test('given strange ids that are allowed, when a child asks with them, then each call is decided once', async (t) => {
   const real = workshop.open(t, { artifact });
-  await real.runtime.arm();
+  await real.arm();
   const ids = ['"__proto__"', '"constructor"', '-1', '0', '9007199254740991', '"1"', `"${'\u00e9'.repeat(64)}"`];
 
   t.equal(await real.invoke('write', { base64: Buffer.from(ids.map(ask).join('')).toString('base64') }), 'written');
@@ -105,7 +105,7 @@ t.test('given a child that shuts down, when it asks, then only its own store and
     ['no.such', {}],
   ];
   const real = workshop.open(t, { artifact, launch: { config: { at_shutdown: atShutdown } } });
-  await real.runtime.arm();
+  await real.arm();
 
   await real.runtime.stop();
 
@@ -146,7 +146,7 @@ for (const [code, cause] of [
 ] as const)
   t.test(`given half a line, when the child leaves with code ${code}, then the cause is ${cause}`, async (t) => {
     const real = workshop.open(t, { artifact });
-    await real.runtime.arm();
+    await real.arm();
     const call = codeOf(real.invoke('leave', { length: 100, code }));
     await real.until(() => ['backoff', 'failed'].includes(real.entered.at(-1) ?? ''));
 

@@ -23,7 +23,7 @@ for (const [name, jumpMs] of Object.entries(jumps)) {
   t.test(`given a healthy child, when the clock is set ${name}, then nothing happens to it`, async (t) => {
     const clock = createFakeClock();
     const real = workshop.open(t, { artifact, clock });
-    await real.runtime.arm();
+    await real.arm();
     const { pid } = real.runtime.view();
 
     clock.setWall(clock.wallMs() + jumpMs);

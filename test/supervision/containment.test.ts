@@ -20,7 +20,7 @@ const isRoot = process.getuid?.() === 0;
 async function openScattered(t: Parameters<typeof workshop.open>[0]): Promise<{ real: RealRuntime; processes: ProcessId[] }> {
   const real = workshop.open(t, { artifact: native ?? '' });
   const before = new Set(findDescendants(process.pid).map(({ pid }) => pid));
-  await real.runtime.arm();
+  await real.arm();
   await real.invoke('scatter');
   await real.heard('scattered');
   return { real, processes: findDescendants(process.pid).filter(({ pid }) => !before.has(pid)) };
@@ -43,7 +43,7 @@ for (const [name, { end, state, exit }] of Object.entries(ends))
     const { real, processes } = await openScattered(t);
     t.ok(processes.length >= 6, `the cage, the plugin and four of its own: ${processes.length}`);
     const neighbour = workshop.open(t, { id: 'example.neighbour', artifact: readFault('steps.js') });
-    await neighbour.runtime.arm();
+    await neighbour.arm();
 
     await end(real);
     await real.reached(state, 0);
@@ -87,7 +87,7 @@ const bare = await openWorkshop('none');
 for (const how of ['leaves by itself', 'is stopped'] as const)
   t.test(`given no cage and processes that hold its pipes, when a child ${how}, then that is seen and they are gone`, async (t) => {
     const real = bare.open(t, { artifact: readFault('parent.js') });
-    await real.runtime.arm();
+    await real.arm();
     const [inGroup, detached] = (await real.invoke('scatter')) as [number, number];
     const [first, second] = [inGroup, detached].map((pid) => identifyProcess(pid));
     t.teardown(() => second && isAlive(second) && process.kill(second.pid, 'SIGKILL'));
@@ -114,7 +114,7 @@ t.test(
     for (const level of [workshop.level, 'restricted', 'none'] as const) {
       const [one, other] = [await openWorkshop(level, samePlace), await openWorkshop(level, samePlace)];
       const [ending, staying] = [one.open(t, { artifact: readFault('steps.js') }), other.open(t, { artifact: readFault('steps.js') })];
-      await Promise.all([ending.runtime.arm(), staying.runtime.arm()]);
+      await Promise.all([ending.arm(), staying.arm()]);
       t.not(uidOf(ending), uidOf(staying));
 
       await ending.runtime.stop();

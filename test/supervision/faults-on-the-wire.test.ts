@@ -36,7 +36,7 @@ const drive: Record<'start' | 'call' | 'ping' | 'stop', (stage: Stage, call: str
   },
   async call(stage, name) {
     const { real } = stage;
-    await real.runtime.arm();
+    await real.arm();
     const method = name.startsWith('kv.') ? 'put' : 'echo';
     let settled: string | null = null;
     const call = real.invoke(method, { key: 'a', value: 'b' }, 5_000).then(
@@ -51,7 +51,7 @@ const drive: Record<'start' | 'call' | 'ping' | 'stop', (stage: Stage, call: str
     return call;
   },
   async ping(stage) {
-    await stage.real.runtime.arm();
+    await stage.real.arm();
     for (let turn = 0; !stage.acted(); turn++) {
       await stage.clock.advance(turn === 0 ? pingEveryMs : 0);
       await new Promise((resolve) => setImmediate(resolve));
@@ -59,7 +59,7 @@ const drive: Record<'start' | 'call' | 'ping' | 'stop', (stage: Stage, call: str
     return null;
   },
   async stop(stage) {
-    await stage.real.runtime.arm();
+    await stage.real.arm();
     stage.real.runtime.command('stop');
     await eventually(stage.acted);
     await passTime(stage, () => stage.real.runtime.state() === 'stopped');

@@ -129,7 +129,7 @@ t.test(
 t.test('given an ended generation, when its handle is used while the next one runs, then the next one does not notice', async (t) => {
   const clock = createFakeClock();
   const real = workshop.open(t, { artifact: readBomb('prints.js'), clock });
-  await real.runtime.arm();
+  await real.arm();
   const first = real.run();
   process.kill(real.pid(), 'SIGKILL');
   await real.reached('backoff', 0);

@@ -13,7 +13,7 @@ const skipNative = skip || (native === null && 'there is no C compiler with a st
 const resources = { ...defaultResources, memory_mib: 64, pids: 12 };
 
 const neighbour = workshop.open(t, { id: 'test.neighbour', artifact: readBomb('bombs.js') });
-if (!skip) await neighbour.runtime.arm();
+if (!skip) await neighbour.arm();
 
 function open(t: Test, artifact: string | Buffer) {
   const clock = createFakeClock();
@@ -50,7 +50,7 @@ async function comesBack(t: Test, { real, clock }: { real: RealRuntime; clock: {
 
 t.test('given a plugin that fills its heap, when V8 gives up, then the cause is out-of-memory and it comes back', { skip }, async (t) => {
   const { real, clock } = open(t, readBomb('bombs.js'));
-  await real.runtime.arm();
+  await real.arm();
 
   await besides(t, t.rejects(real.invoke('heap'), { code: 'plugin-crashed' }));
   await real.reached('backoff', 0);
@@ -64,7 +64,7 @@ t.test('given a plugin that fills its heap, when V8 gives up, then the cause is 
 for (const kind of ['buffers', 'wasm']) {
   t.test(`given a plugin that hoards ${kind}, when the limit is met, then it is refused or ended as out of memory`, { skip }, async (t) => {
     const { real, clock } = open(t, readBomb('bombs.js'));
-    await real.runtime.arm();
+    await real.arm();
     const outcome = Promise.withResolvers<unknown>();
     real.invoke(kind).then(outcome.resolve, outcome.resolve);
 
@@ -94,7 +94,7 @@ for (const { kind, error, most } of refusals) {
     { skip },
     async (t) => {
       const { real } = open(t, readBomb('bombs.js'));
-      await real.runtime.arm();
+      await real.arm();
       const outcome = real.invoke(kind);
 
       await besides(t, outcome);
@@ -122,7 +122,7 @@ async function isFoundHung(t: Test, { real, clock, findOwn }: ReturnType<typeof 
 
 t.test('given a plugin in a busy loop, when it misses its pings, then it is hung, killed, and comes back', { skip }, async (t) => {
   const { real, clock, findOwn } = open(t, readBomb('bombs.js'));
-  await real.runtime.arm();
+  await real.arm();
   const spinning = t.rejects(real.invoke('spin'), { code: 'plugin-crashed' });
   await real.heard('spinning');
 
@@ -139,7 +139,7 @@ t.test(
   { skip: skipNative },
   async (t) => {
     const { real, clock, findOwn } = open(t, native ?? '');
-    await real.runtime.arm();
+    await real.arm();
     const lost = t.rejects(real.invoke('forkBomb'), { code: 'plugin-crashed' });
     await real.heard('no more processes');
     const count = findOwn().length;
@@ -157,7 +157,7 @@ t.test(
   { skip: skipNative },
   async (t) => {
     const { real, findOwn } = open(t, native ?? '');
-    await real.runtime.arm();
+    await real.arm();
     const forks = Number(await real.invoke('idlers'));
     t.ok(forks > 0 && forks < resources.pids, `${forks} forks`);
     const tree = findOwn();
@@ -175,7 +175,7 @@ t.test(
   { skip: skipNative },
   async (t) => {
     const { real, clock } = open(t, native ?? '');
-    await real.runtime.arm();
+    await real.arm();
 
     await besides(t, t.rejects(real.invoke('memory'), { code: 'plugin-crashed' }));
     await real.reached('backoff', 0);

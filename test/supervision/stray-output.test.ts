@@ -12,7 +12,7 @@ t.test(
   'given a JS plugin, when it uses console.log and process.stdout, then its log has the lines and the protocol sees none',
   async (t) => {
     const real = workshop.open(t, { artifact: readBomb('prints.js'), clock: createFakeClock() });
-    await real.runtime.arm();
+    await real.arm();
 
     t.equal(await real.invoke('log', 150), 150);
     t.equal(await real.invoke('write', 150), 150);
@@ -30,7 +30,7 @@ t.test(
   async (t) => {
     const clock = createFakeClock();
     const real = workshop.open(t, { artifact: readBomb('prints.js'), clock });
-    await real.runtime.arm();
+    await real.arm();
     t.equal(await real.invoke('stray', 99), 99);
     const strays = real.outputs.filter(({ source }) => source === 'stray');
     t.equal(strays.length, 99);
@@ -55,7 +55,7 @@ t.test(
 
 t.test('given a stray print without an end of line, when an answer follows on the same line, then that call alone is lost', async (t) => {
   const real = workshop.open(t, { artifact: readBomb('prints.js'), clock: createFakeClock() });
-  await real.runtime.arm();
+  await real.arm();
 
   await t.rejects(real.invoke('glue', null, 500), { code: 'deadline-exceeded' });
   await real.heard('no end of line');
@@ -71,7 +71,7 @@ const skip =
   native === null ? 'there is no C compiler with a static libc' : workshop.level === 'isolated' ? false : 'native code needs bwrap';
 t.test('given a native plugin, when it prints to stdout, then it is logged with a hint and fatal at the hundredth', { skip }, async (t) => {
   const real = workshop.open(t, { artifact: native ?? '', clock: createFakeClock() });
-  await real.runtime.arm();
+  await real.arm();
   for (let count = 1; count <= 99; count++) await real.invoke('stray');
   const strays = real.outputs.filter(({ source }) => source === 'stray');
   t.equal(strays.length, 99);
@@ -86,7 +86,7 @@ t.test('given a native plugin, when it prints to stdout, then it is logged with 
 
 t.test('given a flood on stderr, when the child then names its fault and ends, then that line is the last that why shows', async (t) => {
   const real = workshop.open(t, { artifact: readFault('raw.js'), clock: createFakeClock() });
-  await real.runtime.arm();
+  await real.arm();
   await real.invoke('flood', { fd: 2, text: 'a line of the log, quite an ordinary one\n', total: 16 * 1024 * 1024 });
   await real.invoke('write', { fd: 2, base64: Buffer.from('Error: the database is gone\n').toString('base64') });
   process.kill(real.pid(), 'SIGKILL');

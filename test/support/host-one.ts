@@ -6,7 +6,7 @@ const artifact = compilePlugin('faults/forker.c');
 if (artifact === null) throw new Error('no compiler');
 const workshop = await openWorkshop();
 const real = workshop.open({ teardown: () => {} } as never, { artifact }); // it ends by being killed
-await real.runtime.arm();
+await real.arm();
 await real.invoke('scatter');
 await real.heard('scattered');
 process.stdout.write('up\n');

@@ -32,10 +32,7 @@ export type KillStep = {
 
 const crashed = { state: 'backoff', cause: 'signal', signal: 'SIGKILL', decisions: [] };
 const asked = { state: 'stopped', cause: 'stopped', signal: 'SIGKILL', settled: [], decisions: [] };
-const ready = async ({ real }: Stage): Promise<void> => {
-  const armed = await real.runtime.arm();
-  if (!armed.ok) throw new Error(armed.message);
-};
+const ready = ({ real }: Stage): Promise<void> => real.arm();
 const put = ({ real, round }: Stage) => real.invoke('put', { key: `round-${round}`, value: 'x' });
 
 /** Each place in a child's life where the wire is in another state. */
@@ -257,7 +254,7 @@ export async function* killUnderLoad(
     },
   });
   for (let round = 1; round <= rounds; round++) {
-    await real.runtime.arm();
+    await real.arm();
     const mark = real.entered.length;
     const outcome: LoadOutcome = { answered: 0, crashed: 0, other: [], unrecorded: [], repeated: [], strayed: [] };
     asksLeft = 1 + Math.floor(random() * 200);

@@ -148,20 +148,31 @@ function openRuntime(runner: Runner, options: RealOptions) {
     },
   });
 
-  function until(holds: () => boolean): Promise<void> {
-    if (holds()) return Promise.resolve();
-    return new Promise((resolve) => {
+  /** Rejects, with what the child said last, when the runtime gave up: then nothing more comes that could be waited for. */
+  function until(holds: () => boolean, hasGivenUp: () => boolean = () => false): Promise<void> {
+    return new Promise((resolve, reject) => {
       const look = () => {
-        if (!holds()) return;
+        if (!holds() && !hasGivenUp()) return;
         waiting.delete(look);
-        resolve();
+        if (holds()) resolve();
+        else reject(new Error(`${id} gave up: ${tellLastExit()}`));
       };
       waiting.add(look);
+      look();
     });
+  }
+
+  const tellLastExit = (): string => JSON.stringify(runtime.why().exits[0] ?? runtime.view().message);
+
+  /** Until it is ready; how it ended when it is not. */
+  async function arm(): Promise<void> {
+    const armed = await runtime.arm();
+    if (!armed.ok) throw new Error(`${id} was not armed: ${armed.message}, ${tellLastExit()}`);
   }
 
   return {
     runtime,
+    arm,
     audit,
     outputs,
     entered,
@@ -185,7 +196,11 @@ function openRuntime(runner: Runner, options: RealOptions) {
     },
     invoke: (method: string, payload: unknown = null, timeoutMs = 60_000) => runtime.invoke('tool', method, payload, { timeoutMs }),
     /** Resolves when a state is entered that was not before `mark`. */
-    reached: (state: State, mark = entered.length) => until(() => entered.slice(mark).includes(state)),
+    reached: (state: State, mark = entered.length) =>
+      until(
+        () => entered.slice(mark).includes(state),
+        () => entered.slice(mark).includes('failed'),
+      ),
     heard: (text: string, count = 1) => until(() => outputs.filter((row) => row.text.includes(text)).length >= count),
     decisions: () => audit.filter(({ kind }) => kind === 'host.decision'),
     lastExit: () => runtime.why().exits[0],

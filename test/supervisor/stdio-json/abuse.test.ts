@@ -61,7 +61,7 @@ for (const [name, { method, text, exit }] of Object.entries(crashes))
     { skip },
     async (t) => {
       const real = plugins.open(t, { launch: { budgets: { [`tool ${method}`]: budget({}) } } });
-      await real.runtime.arm();
+      await real.arm();
 
       await t.rejects(real.call(method, text), { code: 'plugin-crashed' });
 
@@ -77,7 +77,7 @@ t.test(
   { skip },
   async (t) => {
     const real = plugins.open(t, { launch: { budgets: { 'tool floodStderr': budget({ stderr_bytes: 1000 }) } } });
-    await real.runtime.arm();
+    await real.arm();
 
     t.match(await real.call('floodStderr'), { action: 'call' });
 
@@ -88,7 +88,7 @@ t.test(
 
 t.test('given a budget without host calls, when one is made, then it is not carried out', { skip }, async (t) => {
   const real = plugins.open(t, { launch: { budgets: { 'tool ask': budget({ host_calls: 0 }) } } });
-  await real.runtime.arm();
+  await real.arm();
 
   await t.rejects(real.call('ask', put), { code: 'plugin-crashed' });
 
@@ -97,7 +97,7 @@ t.test('given a budget without host calls, when one is made, then it is not carr
 
 t.test('given a plugin that hangs, when the time of its method is over, then it is killed and its caller told', { skip }, async (t) => {
   const real = plugins.open(t, { launch: { budgets: { 'tool scatterAndHang': budget({ timeout_ms: 1500 }) } } });
-  await real.runtime.arm();
+  await real.arm();
 
   const called = real.call('scatterAndHang');
   called.catch(() => {});
@@ -111,7 +111,7 @@ t.test('given a plugin that hangs, when the time of its method is over, then it 
 
 t.test('given a plugin that hangs, when its caller goes, then it is killed and nothing is counted', { skip }, async (t) => {
   const real = plugins.open(t);
-  await real.runtime.arm();
+  await real.arm();
   const caller = new AbortController();
   const called = real.runtime.invoke('tool', 'hang', '', { timeoutMs: 60_000, signal: caller.signal });
   await real.heard('started');
@@ -131,7 +131,7 @@ t.test(
       launch: { budgets: { 'tool neverRead': budget({ timeout_ms: 2000, stdout_bytes: 1024 * 1024, host_calls: 512 }) } },
       handlers: { 'kv.get': async () => ({ value: 'x'.repeat(60_000), revision: 1 }) },
     });
-    await real.runtime.arm();
+    await real.arm();
     const flood = `${Array(8)
       .fill(hostCall('kv.get', { key: 'a' }))
       .join('\n')}\n`;
@@ -151,7 +151,7 @@ for (const [name, method] of Object.entries({ 'does not read the answer': 'unrea
     { skip },
     async (t) => {
       const real = plugins.open(t);
-      await real.runtime.arm();
+      await real.arm();
       t.match(await real.call(method, `${put}\n`), { action: 'call' });
       t.match(real.decisions(), [{ method: 'kv.put', verdict: 'allow' }]);
     },
@@ -163,7 +163,7 @@ for (const method of ['linger', 'scatter', 'chatter', 'noisyEnd'])
     { skip },
     async (t) => {
       const real = plugins.open(t);
-      await real.runtime.arm();
+      await real.arm();
       const before = new Set(findDescendants(process.pid).map(({ pid }) => pid));
 
       t.match(await real.call(method), { action: 'call' });
@@ -180,7 +180,7 @@ t.test(
   { skip },
   async (t) => {
     const real = plugins.open(t);
-    await real.runtime.arm();
+    await real.arm();
     for (let count = 0; count < 5; count++) {
       await t.rejects(real.call('silent'), { code: 'plugin-crashed' });
       await real.idle();
@@ -196,7 +196,7 @@ t.test(
   { skip },
   async (t) => {
     const real = plugins.open(t);
-    await real.runtime.arm();
+    await real.arm();
     const callers = new AbortController();
     const call = () =>
       real.runtime.invoke('tool', 'hang', '', { timeoutMs: 60_000, signal: callers.signal }).then(
@@ -218,7 +218,7 @@ t.test(
 
 t.test('given a call in progress, when the plugin is stopped, then it may finish for a while, and is killed then', { skip }, async (t) => {
   const real = plugins.open(t);
-  await real.runtime.arm();
+  await real.arm();
   const called = real.call('scatterAndHang');
   called.catch(() => {});
   await real.heard('started');

@@ -21,7 +21,7 @@ t.test(
   { skip },
   async (t) => {
     const real = plugins.open(t);
-    await real.runtime.arm();
+    await real.arm();
     // What this very process was started with besides is covered with the null device.
     const covered = openDescriptors().map((fd) => `${fd} device read`);
     t.same(await real.call('descriptors'), ['0 socket both', '1 socket both', '2 socket both', '3 pipe read', ...covered]);
@@ -33,7 +33,7 @@ t.test(
   { skip },
   async (t) => {
     const real = plugins.open(t);
-    await real.runtime.arm();
+    await real.arm();
     const { cwd, env } = (await real.call('environment')) as { cwd: string; env: string[] };
     t.equal(cwd, '/plugin');
     t.same(env.sort(), [
@@ -50,7 +50,7 @@ t.test(
 
 t.test('given a caged action, when it tries the network, its pipe, its program and the host, then each is refused', { skip }, async (t) => {
   const real = plugins.open(t);
-  await real.runtime.arm();
+  await real.arm();
   const [EPERM, ENOENT, EBADF, EACCES, EROFS, EAFNOSUPPORT, ECONNREFUSED] = [1, 2, 9, 13, 30, 97, 111];
   const found = (await real.call('attack')) as Record<string, number>;
   t.match(found, {
@@ -81,7 +81,7 @@ t.test(
   async (t) => {
     const files = stage(t, { [entryPath]: 'not read', 'data/notes.txt': 'remember', 'ui/index.html': '<html>' });
     const real = plugins.open(t, { launch: { entryPath, files } });
-    await real.runtime.arm();
+    await real.arm();
     const [ENOENT, EACCES, EROFS] = [2, 13, 30];
     const found = (await real.call('neighbour')) as { notes: string; write: number; ui: number };
     t.match(found, { notes: 'remember', ui: ENOENT });
@@ -98,7 +98,7 @@ t.test('given a staged file that has changed since it was verified, when the plu
 t.test('given more files than a cage shows, when it is called, then the program stands alone and the log says so', { skip }, async (t) => {
   const files = stage(t, Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`data/${index}`, 'x'])));
   const real = plugins.open(t, { launch: { entryPath, files } });
-  await real.runtime.arm();
+  await real.arm();
   t.match(await real.call('neighbour'), { notes: '' });
   await real.heard('the program stands alone');
 });
