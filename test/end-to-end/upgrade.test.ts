@@ -123,7 +123,11 @@ for (const [round, step] of ['starting', 'ready', 'draining'].entries())
       await offer(to, saying(to));
       const mark = service.count();
       const asked = upgrade().catch(() => null);
-      await service.entered(id, step, mark);
+      const refused = asked.then((answer) => {
+        if (answer !== null && answer.status !== 200) throw new Error(`it was not upgraded: ${JSON.stringify(answer)}`);
+      });
+      const said = service.entered(id, step, mark);
+      await Promise.race([said, refused.then(() => said)]);
       const children = findDescendants(service.pid);
       service.signal('SIGKILL');
       await Promise.all([asked, service.exited]);

@@ -103,9 +103,14 @@ export async function startService(home: Home, options: { entry?: keyof typeof e
     output: events.output,
     heard: events.heard,
     count: events.count,
-    /** Waits until the plugin's runtime has entered the state; `after` counts only what was said since. */
-    entered: (plugin: string, to: string, after = 0) =>
-      events.heard((said) => said.event === 'plugin.runtime' && said.plugin === plugin && said.to === to, after),
+    /** Waits until the plugin's runtime has entered the state, or gives up; `after` counts only what was said since. */
+    async entered(plugin: string, to: string, after = 0): Promise<LogEvent> {
+      const isEnd = (said: LogEvent) =>
+        said.event === 'plugin.runtime' && said.plugin === plugin && [to, 'failed'].includes(String(said.to));
+      const said = await events.heard(isEnd, after);
+      if (said.to !== to) throw new Error(`${plugin} gave up before it was ${to}:\n${events.output().slice(-4000)}`);
+      return said;
+    },
     ...createApi(String(url), token),
   };
 }
