@@ -1,10 +1,18 @@
-import { HostError } from '../protocol/errors.ts';
+import { asHostError, HostError } from '../protocol/errors.ts';
 import type { AuditEntry } from './audit.ts';
 import type { Tx } from './database.ts';
+import type { Safeguards } from './safeguards.ts';
 
 export type KvQuota = { keys: number; bytes: number };
-/** One ask to change an entry; a value of null deletes it. */
-export type KvWrite = { bucket: string; key: string; value: string | null; ifRevision: number | undefined; entry: AuditEntry };
+/** One ask to change an entry; a value of null deletes it. `safeguards`: of the revision that is there, 0 for none. */
+export type KvWrite = {
+  bucket: string;
+  key: string;
+  value: string | null;
+  ifRevision: number | undefined;
+  entry: AuditEntry;
+  safeguards?: Safeguards<number> | undefined;
+};
 /** What the ask found and left; `deleted` says whether there was an entry. */
 export type KvChange = { revision: number; deleted: boolean };
 type Bucket = { bucket: string; keys: number; bytes: number; revision: number };
@@ -52,6 +60,8 @@ function decideWrite(state: State, write: KvWrite, quota: KvQuota): KvChange | H
   const revision = before?.revision ?? 0;
   const counters = state.buckets.get(write.bucket) ?? { bucket: write.bucket, keys: 0, bytes: 0, revision: 0 };
   if (write.ifRevision !== undefined && write.ifRevision !== revision) return conflictError(revision);
+  const refused = askGuard(write, revision);
+  if (refused) return refused;
   if (write.value === null && !before) return { revision, deleted: false };
 
   const bytes = write.value === null ? 0 : Buffer.byteLength(write.key) + Buffer.byteLength(write.value);
@@ -70,6 +80,15 @@ function decideWrite(state: State, write: KvWrite, quota: KvQuota): KvChange | H
   if (write.value === null) state.held.delete(name);
   else state.held.set(name, { bucket: write.bucket, key: write.key, revision: next.revision, bytes, value: write.value });
   return { revision: write.value === null ? revision : next.revision, deleted: write.value === null };
+}
+
+function askGuard({ safeguards }: KvWrite, revision: number): HostError | null {
+  try {
+    safeguards?.guard?.(revision);
+    return null;
+  } catch (thrown) {
+    return asHostError(thrown); // of this ask alone: the others of the batch do not notice
+  }
 }
 
 /** Only the last state of each entry is written: what came between never was committed. */

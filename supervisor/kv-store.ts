@@ -3,6 +3,7 @@ import type { AuditEntry } from './audit.ts';
 import type { Database } from './database.ts';
 import { applyWrites, type KvChange, type KvQuota, type KvWrite } from './kv-batch.ts';
 import { createKvCache, type KvEntry } from './kv-cache.ts';
+import type { Safeguards } from './safeguards.ts';
 
 export type KvListing = { entries: { key: string; revision: number; bytes: number }[]; next: string | null };
 export type KvStore = {
@@ -10,8 +11,21 @@ export type KvStore = {
   /** In byte order. `next` is the `after` of the following page, or null at the end. */
   list(bucket: string, options: { prefix?: string; after?: string; limit: number }): Promise<KvListing>;
   /** Commits together with the audit row; a refusal commits its row with the code and throws. */
-  put(bucket: string, key: string, value: string, ifRevision: number | undefined, entry: AuditEntry): Promise<{ revision: number }>;
-  delete(bucket: string, key: string, ifRevision: number | undefined, entry: AuditEntry): Promise<{ deleted: boolean }>;
+  put(
+    bucket: string,
+    key: string,
+    value: string,
+    ifRevision: number | undefined,
+    entry: AuditEntry,
+    safeguards?: Safeguards<number>,
+  ): Promise<{ revision: number }>;
+  delete(
+    bucket: string,
+    key: string,
+    ifRevision: number | undefined,
+    entry: AuditEntry,
+    safeguards?: Safeguards<number>,
+  ): Promise<{ deleted: boolean }>;
   buckets(): Promise<{ bucket: string; keys: number; bytes: number }[]>;
 };
 type Waiting = KvWrite & { resolve(change: KvChange): void; reject(reason: unknown): void };
@@ -83,12 +97,12 @@ export function createKvStore({ database, quota }: { database: Database; quota: 
       checkName(bucket, 'any');
       return listEntries(database, bucket, options);
     },
-    async put(bucket, key, value, ifRevision, entry) {
-      const { revision } = await enqueue({ bucket, key, value, ifRevision, entry });
+    async put(bucket, key, value, ifRevision, entry, safeguards) {
+      const { revision } = await enqueue({ bucket, key, value, ifRevision, entry, safeguards });
       return { revision };
     },
-    async delete(bucket, key, ifRevision, entry) {
-      const { deleted } = await enqueue({ bucket, key, value: null, ifRevision, entry });
+    async delete(bucket, key, ifRevision, entry, safeguards) {
+      const { deleted } = await enqueue({ bucket, key, value: null, ifRevision, entry, safeguards });
       return { deleted };
     },
     buckets: () => database.read.all('SELECT bucket, keys, bytes FROM kv_buckets WHERE keys > 0 ORDER BY bucket'),

@@ -4,6 +4,7 @@ import type { Differences, VersionChange } from './bundle-difference.ts';
 import type { Status } from './plugin-lifecycle.ts';
 import type { ConsentKind } from './plugin-store.ts';
 import type { PublicState } from './runtime-states.ts';
+import type { Safeguards } from './safeguards.ts';
 import type { RiskLevel, RiskStatement } from './upgrade-risk.ts';
 
 /** What an operator and the public dashboard see of a running (or stopped) plugin. Never a path. */
@@ -207,16 +208,21 @@ export type Supervisor = {
   list(): PluginView[]; // sorted by id; records whose bundle is gone, and bundles without a record, included
   show(id: string): PluginDetail; // not-found
   refused(): RefusedBundle[];
-  setStatus(request: { id: string; status: Status; bundleSha256?: string; egress?: readonly string[] }, actor: Actor): Promise<PluginView>;
-  upgrade(request: { id: string; bundleSha256?: string }, actor: Actor): Promise<PluginView>;
-  rollback(request: { id: string; bundleSha256?: string }, actor: Actor): Promise<PluginView>;
-  transfer(request: { id: string; publisher: string }, actor: Actor): Promise<PluginView>;
-  reset(id: string, actor: Actor): Promise<PluginView>;
+  setStatus(
+    request: { id: string; status: Status; bundleSha256?: string; egress?: readonly string[] },
+    actor: Actor,
+    safeguards?: Safeguards,
+  ): Promise<PluginView>;
+  upgrade(request: { id: string; bundleSha256?: string }, actor: Actor, safeguards?: Safeguards): Promise<PluginView>;
+  rollback(request: { id: string; bundleSha256?: string }, actor: Actor, safeguards?: Safeguards): Promise<PluginView>;
+  transfer(request: { id: string; publisher: string }, actor: Actor, safeguards?: Safeguards): Promise<PluginView>;
+  reset(id: string, actor: Actor, safeguards?: Safeguards): Promise<PluginView>;
   call(request: CallRequest, actor: Actor, options: CallOptions): Promise<unknown>; // scopes are checked here
   why(id: string): WhyView;
   config(id: string): Record<string, unknown>;
-  setConfig(id: string, config: Record<string, unknown>, actor: Actor): Promise<Record<string, unknown>>; // restarts an active plugin
-  setEgress(id: string, hosts: readonly string[], actor: Actor): Promise<PluginView>; // restarts an active plugin
+  /** Restarts an active plugin, as the next one does. */
+  setConfig(id: string, config: Record<string, unknown>, actor: Actor, safeguards?: Safeguards): Promise<Record<string, unknown>>;
+  setEgress(id: string, hosts: readonly string[], actor: Actor, safeguards?: Safeguards): Promise<PluginView>;
   rescan(actor: Actor): Promise<{ verified: number; refused: RefusedBundle[] }>;
   logs: {
     read(

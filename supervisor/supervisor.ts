@@ -9,6 +9,7 @@ import { type AcceptedPlugin, asOffer, isAvailable, manifestOf, type PluginEntry
 import { createPluginTable, type PluginTableDeps } from './plugin-table.ts';
 import type { Actor, CallOptions, CallRequest, PluginView, Supervisor } from './plugin-view.ts';
 import { viewExit } from './run-record.ts';
+import type { Safeguards } from './safeguards.ts';
 import { defaultInvokeTimeoutMs, viewPlugin, viewPluginDetail } from './view-plugin.ts';
 import { viewVerification } from './view-verification.ts';
 import { watchTrust } from './watch-trust.ts';
@@ -34,9 +35,10 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     if (stopping) throw new HostError('unavailable', 'the service is stopping', { hint: 'ask again when it runs' });
   }
 
-  const inTurn = <Result>(key: string, job: () => Promise<Result>): Promise<Result> =>
+  const inTurn = <Result>(key: string, job: () => Promise<Result>, { guard }: Safeguards = {}): Promise<Result> =>
     queue.run(key, async () => {
       requireRunning();
+      guard?.();
       return job();
     });
   const setStatus = createStatusChange({ table, bundles, store, isStopping: () => stopping });
@@ -111,6 +113,30 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     });
   }
 
+  async function setEgress(id: string, hosts: readonly string[], actor: Actor): Promise<PluginView> {
+    const accepted = findAccepted(id);
+    requireSettable(accepted.serving.manifest, hosts);
+    accepted.record = await store.setEgress(id, hosts, actor.id);
+    await abandonExchange(accepted); // a version that finishes its calls has the hosts of before
+    await rearm(accepted, 'the hosts');
+    return view(find(id));
+  }
+
+  async function setConfig(id: string, config: Record<string, unknown>, actor: Actor): Promise<Record<string, unknown>> {
+    const accepted = findAccepted(id);
+    accepted.record = await store.setConfig(id, config, actor.id);
+    await rearm(accepted, 'the configuration');
+    return accepted.record.config;
+  }
+
+  async function reset(id: string, actor: Actor): Promise<PluginView> {
+    const { record, serving } = findAccepted(id);
+    if (record.status !== 'active') throw new HostError('invalid-transition', `${id} is ${record.status}; only an active plugin is reset`);
+    await deps.append({ kind: 'plugin.status', plugin: id, actor: actor.id, code: 'reset', summary: '{}' });
+    serving.runtime.reset();
+    return view(find(id));
+  }
+
   return {
     async start() {
       await table.load();
@@ -127,26 +153,20 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     list: () => [...entries.values()].map(view).sort((a, b) => (a.id < b.id ? -1 : 1)),
     show: (id) => viewPluginDetail(find(id), table.refusedOf(id), verify),
     refused: table.refused,
-    setStatus(request, actor) {
+    setStatus(request, actor, safeguards) {
       const accepted = entries.get(request.id)?.accepted;
-      if (request.status === 'disabled' && accepted) void abandonExchange(accepted); // it does not wait for an upgrade to end
-      return inTurn(request.id, async () => {
+      // It does not wait for an upgrade to end, unless a condition might yet forbid it.
+      if (request.status === 'disabled' && accepted && !safeguards?.guard) void abandonExchange(accepted);
+      const change = async () => {
         await setStatus(request, actor);
         return view(find(request.id));
-      });
+      };
+      return inTurn(request.id, change, safeguards);
     },
-    upgrade: (request, actor) => inTurn(request.id, () => upgrade(request, actor)),
-    rollback: (request, actor) => inTurn(request.id, () => rollback(request, actor)),
-    transfer: (request, actor) => inTurn(request.id, () => transfer(request, actor)),
-    reset: (id, actor) =>
-      inTurn(id, async () => {
-        const accepted = findAccepted(id);
-        if (accepted.record.status !== 'active')
-          throw new HostError('invalid-transition', `${id} is ${accepted.record.status}; only an active plugin is reset`);
-        await deps.append({ kind: 'plugin.status', plugin: id, actor: actor.id, code: 'reset', summary: '{}' });
-        accepted.serving.runtime.reset();
-        return view(find(id));
-      }),
+    upgrade: (request, actor, safeguards) => inTurn(request.id, () => upgrade(request, actor), safeguards),
+    rollback: (request, actor, safeguards) => inTurn(request.id, () => rollback(request, actor), safeguards),
+    transfer: (request, actor, safeguards) => inTurn(request.id, () => transfer(request, actor), safeguards),
+    reset: (id, actor, safeguards) => inTurn(id, () => reset(id, actor), safeguards),
     call,
     why(id) {
       const entry = find(id);
@@ -162,22 +182,8 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
       return { id, status: statusOf(entry), state, ...why, exits: (entry.accepted?.health.exits() ?? []).map(viewExit) };
     },
     config: (id) => findAccepted(id).record.config,
-    setEgress: (id, hosts, actor) =>
-      inTurn(id, async () => {
-        const accepted = findAccepted(id);
-        requireSettable(accepted.serving.manifest, hosts);
-        accepted.record = await store.setEgress(id, hosts, actor.id);
-        await abandonExchange(accepted); // a version that finishes its calls has the hosts of before
-        await rearm(accepted, 'the hosts');
-        return view(find(id));
-      }),
-    setConfig: (id, config, actor) =>
-      inTurn(id, async () => {
-        const accepted = findAccepted(id);
-        accepted.record = await store.setConfig(id, config, actor.id);
-        await rearm(accepted, 'the configuration');
-        return accepted.record.config;
-      }),
+    setEgress: (id, hosts, actor, safeguards) => inTurn(id, () => setEgress(id, hosts, actor), safeguards),
+    setConfig: (id, config, actor, safeguards) => inTurn(id, () => setConfig(id, config, actor), safeguards),
     rescan: (actor) =>
       inTurn('(rescan)', async () => {
         const found = await table.rescan();

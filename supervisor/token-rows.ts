@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import { HostError } from '../protocol/errors.ts';
 import type { Scope } from '../protocol/scopes.ts';
-import type { Database, Tx } from './database.ts';
+import type { Database, Sql, Tx } from './database.ts';
 
 export type Caller = { id: string; name: string; scopes: Scope[]; plugin: string | null };
 export type TokenRecord = Caller & { createdBy: string | null; createdAt: string; expiresAt: string | null; revokedAt: string | null };
@@ -69,7 +69,7 @@ export async function readLive(database: Database): Promise<Map<string, LiveToke
   );
 }
 
-export async function listTokens(database: Database): Promise<TokenRecord[]> {
-  const rows = await database.read.all<Stored>(`SELECT ${columns} FROM tokens ORDER BY created_at, id`);
+export async function listTokens(sql: Sql): Promise<TokenRecord[]> {
+  const rows = await sql.all<Stored>(`SELECT ${columns} FROM tokens ORDER BY created_at, id`);
   return rows.map(({ hash: _hash, adminFile: _adminFile, ...rest }) => ({ ...rest, scopes: JSON.parse(rest.scopes) }));
 }

@@ -4,10 +4,22 @@ import { idPattern } from '../protocol/manifest.ts';
 import { type Scope, scopes, scopeTable } from '../protocol/scopes.ts';
 import { createAdminToken } from './admin-token.ts';
 import { type Clock, timestamp } from './clock.ts';
-import type { Database } from './database.ts';
-import { type Caller, insertToken, isInForce, type LiveToken, listTokens, makeToken, readLive, revokeToken } from './token-rows.ts';
+import type { Database, Tx } from './database.ts';
+import type { Safeguards } from './safeguards.ts';
+import {
+  type Caller,
+  insertToken,
+  isInForce,
+  type LiveToken,
+  listTokens,
+  makeToken,
+  readLive,
+  revokeToken,
+  type TokenRecord,
+} from './token-rows.ts';
 
 export type TokenRequest = { name: string; scopes: readonly string[]; plugin?: string | null; expiresAt?: string | null };
+export type TokenSafeguards = Safeguards<readonly TokenRecord[]>;
 export type Tokens = ReturnType<typeof createTokens>;
 
 const tokenPattern = /^lat_[A-Za-z0-9_-]{43}$/;
@@ -24,17 +36,28 @@ export function createTokens({ database, clock }: { database: Database; clock: C
     return loading;
   }
 
-  async function create(request: TokenRequest, actor: string | null): Promise<{ id: string; token: string }> {
+  /** A change with the safeguards of its caller, who saw the list of all. */
+  const change = (safeguards: TokenSafeguards, job: (tx: Tx) => Promise<void>): Promise<void> =>
+    database.write(async (tx) => {
+      safeguards.guard?.(await listTokens(tx));
+      await job(tx);
+    });
+
+  async function create(
+    request: TokenRequest,
+    actor: string | null,
+    safeguards: TokenSafeguards = {},
+  ): Promise<{ id: string; token: string }> {
     const { token, live } = makeToken(checkRequest(request, clock), false);
     const tokens = await loadLive();
-    await database.write((tx) => insertToken(tx, live, { actor, now: timestamp(clock), change: 'create' }));
+    await change(safeguards, (tx) => insertToken(tx, live, { actor, now: timestamp(clock), change: 'create' }));
     tokens.set(live.hash, live);
     return { id: live.id, token };
   }
 
-  async function revoke(id: string, actor: string | null): Promise<void> {
+  async function revoke(id: string, actor: string | null, safeguards: TokenSafeguards = {}): Promise<void> {
     const tokens = await loadLive();
-    await database.write((tx) => revokeToken(tx, id, actor, timestamp(clock)));
+    await change(safeguards, (tx) => revokeToken(tx, id, actor, timestamp(clock)));
     for (const live of tokens.values()) if (live.id === id) tokens.delete(live.hash);
   }
 
@@ -46,7 +69,7 @@ export function createTokens({ database, clock }: { database: Database; clock: C
 
   return {
     create,
-    list: () => listTokens(database),
+    list: () => listTokens(database.read),
     revoke,
     async authenticate(token: string): Promise<Caller | null> {
       const live = await find(token);

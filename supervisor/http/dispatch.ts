@@ -3,6 +3,7 @@ import { HostError } from '../../protocol/errors.ts';
 import { reservedIds } from '../../protocol/reserved-ids.ts';
 import { hasBody, readJsonBody } from './body.ts';
 import type { Caller } from './caller.ts';
+import { type Conditions, conditionRefused, isAmong, readConditions, requireHeld, tagOfText } from './conditions.ts';
 import type { createEventStreams, EventStream } from './event-stream.ts';
 import { HttpRefusal } from './problem.ts';
 import { noBody, notForThisToken, type Route } from './route.ts';
@@ -22,6 +23,9 @@ export function createRouter(routes: readonly Route[], openEvents: OpenEvents): 
       if (isReserved(ctx)) return next(); // a fixed word of the API stands where this row has an id
       ctx.state.route = route.path;
       authorize(route, ctx.state.caller);
+      const conditions = readConditions(ctx.headers);
+      if (conditions && route.method !== 'GET' && !route.guarded) throw conditionRefused();
+      let tag: string | null = null;
       const result = await route.run({
         params: ctx.params,
         query: readQuery(ctx.querystring),
@@ -33,6 +37,10 @@ export function createRouter(routes: readonly Route[], openEvents: OpenEvents): 
         status: (status) => {
           ctx.status = status;
         },
+        tag: (text) => {
+          tag = text;
+        },
+        safeguards: (tagsOf) => (conditions ? { guard: (seen) => requireHeld(conditions, tagsOf(seen)) } : {}),
         openEvents: async () => {
           if (ctx.method === 'HEAD') return noEvents;
           const stream = await openEvents(ctx.req, ctx.res);
@@ -41,11 +49,26 @@ export function createRouter(routes: readonly Route[], openEvents: OpenEvents): 
         },
       });
       if (ctx.respond === false) return;
-      ctx.set('Content-Type', 'application/json; charset=utf-8');
-      ctx.body = JSON.stringify(result ?? null); // sets the status to 200 unless the route has set another
+      answer(ctx, route, JSON.stringify(result ?? null), tag, conditions);
     });
   }
   return router;
+}
+
+/** Of what is only read the conditions are asked here, where its tag is known. */
+function answer(ctx: Context, route: Route, text: string, given: string | null, conditions: Conditions | null): void {
+  const tag = given ?? (route.tagged ? tagOfText(text) : null);
+  if (tag !== null) ctx.set('ETag', tag);
+  if (route.method === 'GET' && conditions && tag !== null) {
+    const { match, noneMatch } = conditions;
+    requireHeld({ match, noneMatch: null }, [tag]);
+    if (noneMatch !== null && isAmong(noneMatch, [tag])) {
+      ctx.status = 304;
+      return;
+    }
+  }
+  ctx.set('Content-Type', 'application/json; charset=utf-8');
+  ctx.body = text; // sets the status to 200 unless the route has set another
 }
 
 const isReserved = (ctx: Context): boolean => ctx.params.id !== undefined && reservedIds.has(ctx.params.id);

@@ -5,6 +5,7 @@ import { idPattern } from '../../protocol/manifest.ts';
 import type { AuditEntry } from '../audit.ts';
 import type { KvStore } from '../kv-store.ts';
 import type { Actor } from '../plugin-view.ts';
+import { revisionTag } from './conditions.ts';
 import { actorOf, queryNumber } from './fields.ts';
 import { declareRoute, noBody, nothing, type Route } from './route.ts';
 
@@ -21,6 +22,9 @@ const key = z
   .regex(/^[^/\\\p{Cc}]+$/u, 'no slash, backslash or control character');
 const byKey = z.strictObject({ bucket, key });
 const value = z.string().refine((text) => Buffer.byteLength(text) <= kvLimits.valueBytes, `must be at most ${kvLimits.valueBytes} bytes`);
+
+/** Revision 0: there is no entry. */
+const tagsOf = (revision: number): readonly string[] => (revision === 0 ? [] : [revisionTag(revision)]);
 
 type Changed = { params: { bucket: string; key: string }; actor: Actor | null; requestId: string };
 
@@ -48,6 +52,7 @@ export function createKvRoutes({ kv }: KvDeps): Route[] {
       params: nothing,
       query: nothing,
       body: noBody,
+      tagged: true,
       handle: async () => ({ buckets: await kv.buckets() }),
     }),
     declareRoute({
@@ -62,6 +67,7 @@ export function createKvRoutes({ kv }: KvDeps): Route[] {
         limit: queryNumber(1, kvLimits.listMost).default(100),
       }),
       body: noBody,
+      tagged: true,
       handle: ({ params, query }) => kv.list(params.bucket, query),
     }),
     declareRoute({
@@ -72,10 +78,11 @@ export function createKvRoutes({ kv }: KvDeps): Route[] {
       params: byKey,
       query: nothing,
       body: noBody,
-      handle: async ({ params }) => {
+      handle: async ({ params, tag }) => {
         const entry = await kv.get(params.bucket, params.key);
         if (entry.value === null)
           throw new HostError('not-found', 'there is no such entry', { hint: `lattice kv list ${params.bucket} shows the keys` });
+        tag(revisionTag(entry.revision));
         return entry;
       },
     }),
@@ -87,9 +94,14 @@ export function createKvRoutes({ kv }: KvDeps): Route[] {
       params: byKey,
       query: nothing,
       body: z.strictObject({ value, if_revision: z.int().min(0).optional() }),
-      handle: (request) => {
+      guarded: true,
+      handle: async (request) => {
         const { value, if_revision } = request.body;
-        return kv.put(request.params.bucket, request.params.key, value, if_revision, auditEntry('kv.put', request, if_revision));
+        const { bucket, key } = request.params;
+        const entry = auditEntry('kv.put', request, if_revision);
+        const stored = await kv.put(bucket, key, value, if_revision, entry, request.safeguards(tagsOf));
+        request.tag(revisionTag(stored.revision));
+        return stored;
       },
     }),
     declareRoute({
@@ -100,9 +112,11 @@ export function createKvRoutes({ kv }: KvDeps): Route[] {
       params: byKey,
       query: z.strictObject({ if_revision: queryNumber(0, Number.MAX_SAFE_INTEGER).optional() }),
       body: noBody,
+      guarded: true,
       handle: (request) => {
         const revision = request.query.if_revision;
-        return kv.delete(request.params.bucket, request.params.key, revision, auditEntry('kv.delete', request, revision));
+        const { bucket, key } = request.params;
+        return kv.delete(bucket, key, revision, auditEntry('kv.delete', request, revision), request.safeguards(tagsOf));
       },
     }),
   ];

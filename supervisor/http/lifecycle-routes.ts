@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { PluginView, Supervisor } from '../plugin-view.ts';
+import { contentTag } from './conditions.ts';
 import { actorOf, bundleSha256, egressHosts, pluginId } from './fields.ts';
 import { declareRoute, noBody, nothing, type Route } from './route.ts';
 
@@ -9,7 +10,8 @@ const status = z.preprocess(
 );
 
 /** The lifecycle endpoint of the public server: a bare array, and one such object for a change. */
-export function createLifecycleRoutes({ supervisor }: { supervisor: Pick<Supervisor, 'list' | 'setStatus'> }): Route[] {
+export function createLifecycleRoutes({ supervisor }: { supervisor: Pick<Supervisor, 'list' | 'show' | 'setStatus'> }): Route[] {
+  const list = () => supervisor.list().map(withoutUnhappened);
   return [
     declareRoute({
       method: 'GET',
@@ -19,7 +21,8 @@ export function createLifecycleRoutes({ supervisor }: { supervisor: Pick<Supervi
       params: nothing,
       query: nothing,
       body: noBody,
-      handle: () => supervisor.list().map(withoutUnhappened),
+      tagged: true,
+      handle: list,
     }),
     declareRoute({
       method: 'POST',
@@ -29,6 +32,7 @@ export function createLifecycleRoutes({ supervisor }: { supervisor: Pick<Supervi
       params: nothing,
       query: nothing,
       body: z.strictObject({ id: pluginId, status, bundle_sha256: bundleSha256.optional(), egress: egressHosts.optional() }),
+      guarded: true,
       handle: async (request) => {
         const { id, status, bundle_sha256, egress } = request.body;
         const wanted = {
@@ -37,7 +41,9 @@ export function createLifecycleRoutes({ supervisor }: { supervisor: Pick<Supervi
           ...(bundle_sha256 === undefined ? {} : { bundleSha256: bundle_sha256 }),
           ...(egress === undefined ? {} : { egress }),
         };
-        return withoutUnhappened(await supervisor.setStatus(wanted, actorOf(request)));
+        // Whoever saw the whole list saw the plugin as well.
+        const safeguards = request.safeguards(() => [contentTag(supervisor.show(id)), contentTag(list())]);
+        return withoutUnhappened(await supervisor.setStatus(wanted, actorOf(request), safeguards));
       },
     }),
   ];

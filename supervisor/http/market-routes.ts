@@ -15,6 +15,7 @@ export function createMarketRoutes({ market }: MarketDeps): Route[] {
       params: nothing,
       query: z.strictObject({ id: pluginId.optional(), all: z.enum(['0', '1']).default('0') }),
       body: noBody,
+      tagged: true,
       handle: ({ query }) => market.view({ id: query.id, all: query.all === '1' }),
     }),
     declareRoute({

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import type { PluginBrief, PluginView, Supervisor } from '../plugin-view.ts';
+import type { Safeguards } from '../safeguards.ts';
+import { contentTag } from './conditions.ts';
 import { actorOf, byId, egressHosts } from './fields.ts';
-import { declareRoute, emptyBody, noBody, nothing, type Route } from './route.ts';
+import { declareRoute, emptyBody, noBody, nothing, type Route, type RouteRequest } from './route.ts';
 
 export type PluginDeps = { supervisor: Supervisor };
 
@@ -29,6 +31,12 @@ const brief = (view: PluginView): PluginBrief => ({
   other_runtimes: view.other_runtimes,
 });
 
+type OfPlugin = Pick<RouteRequest<{ id: string }, unknown, unknown>, 'params' | 'safeguards'>;
+
+/** The conditions of a change of one plugin speak of what `GET /api/plugins/:id` shows. */
+export const guardPlugin = ({ params, safeguards }: OfPlugin, supervisor: Pick<Supervisor, 'show'>): Safeguards =>
+  safeguards(() => [contentTag(supervisor.show(params.id))]);
+
 /** Everything about one plugin but its calls and its log. */
 export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
   const get = { method: 'GET', query: nothing, body: noBody } as const;
@@ -39,6 +47,7 @@ export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
       scope: 'audit:read',
       doc: 'Lists the plugins in brief: what each is, how it is, and whether an upgrade is offered.',
       params: nothing,
+      tagged: true,
       handle: () => supervisor.list().map(brief),
     }),
     declareRoute({
@@ -47,6 +56,7 @@ export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
       scope: 'audit:read',
       doc: 'Lists the folders whose bundle was refused, with the reason.',
       params: nothing,
+      tagged: true,
       handle: () => supervisor.refused(),
     }),
     declareRoute({
@@ -65,6 +75,7 @@ export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
       scope: 'audit:read',
       doc: 'Shows one plugin with all that its manifest declares.',
       params: byId,
+      tagged: true,
       handle: (request) => supervisor.show(request.params.id),
     }),
     declareRoute({
@@ -82,6 +93,7 @@ export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
       scope: 'plugin:admin',
       doc: 'Shows the configuration that the plugin is given at its start.',
       params: byId,
+      tagged: true,
       handle: (request) => supervisor.config(request.params.id),
     }),
     declareRoute({
@@ -92,7 +104,12 @@ export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
       params: byId,
       query: nothing,
       body: z.record(z.string().min(1).max(128), z.unknown()),
-      handle: (request) => supervisor.setConfig(request.params.id, request.body, actorOf(request)),
+      tagged: true,
+      guarded: true,
+      handle: (request) => {
+        const safeguards = request.safeguards(() => [contentTag(supervisor.config(request.params.id))]);
+        return supervisor.setConfig(request.params.id, request.body, actorOf(request), safeguards);
+      },
     }),
     declareRoute({
       method: 'PUT',
@@ -102,7 +119,8 @@ export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
       params: byId,
       query: nothing,
       body: z.strictObject({ egress: egressHosts }),
-      handle: (request) => supervisor.setEgress(request.params.id, request.body.egress, actorOf(request)),
+      guarded: true,
+      handle: (request) => supervisor.setEgress(request.params.id, request.body.egress, actorOf(request), guardPlugin(request, supervisor)),
     }),
     declareRoute({
       method: 'POST',
@@ -112,7 +130,8 @@ export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
       params: byId,
       query: nothing,
       body: emptyBody,
-      handle: (request) => supervisor.reset(request.params.id, actorOf(request)),
+      guarded: true,
+      handle: (request) => supervisor.reset(request.params.id, actorOf(request), guardPlugin(request, supervisor)),
     }),
   ];
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { HostError } from '../../protocol/errors.ts';
 import type { Scope } from '../../protocol/scopes.ts';
 import type { Actor } from '../plugin-view.ts';
+import type { Safeguards } from '../safeguards.ts';
 import type { EventStream } from './event-stream.ts';
 
 export type RouteRequest<Params, Query, Body> = {
@@ -13,6 +14,9 @@ export type RouteRequest<Params, Query, Body> = {
   accepts: string; // the Accept header
   signal(): AbortSignal; // aborted when the client goes away before it was answered
   status(status: number): void; // of the answer, when it is not 200
+  tag(tag: string): void; // of the answer, when it is not to be that of its text
+  /** The caller's conditions, for the one who makes the change. `tagsOf`: the present tags of what it changes, none if it is not there. */
+  safeguards<Seen = void>(tagsOf: (seen: Seen) => readonly string[]): Safeguards<Seen>;
   openEvents(): Promise<EventStream>; // answers with server-sent events instead of what `handle` returns
 };
 
@@ -25,6 +29,8 @@ type Row<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodTy
   query: Query;
   body: Body; // `noBody`: a body is refused
   bodyMostBytes?: number; // when it may be larger than usual
+  tagged?: true; // its answer has an ETag: of its text, unless the handler sets one
+  guarded?: true; // a change that hands on the caller's conditions; elsewhere a condition is refused
   /** The plugin that the request is about. A token restricted to one plugin reaches only routes that have this, for that plugin. */
   subject?: (request: { params: z.output<Params>; body: z.output<Body> }) => string;
   handle(request: RouteRequest<z.output<Params>, z.output<Query>, z.output<Body>>): unknown;
@@ -39,7 +45,7 @@ export const emptyBody = nothing.optional();
 /** A declared route, its types closed over: `run` checks what came and hands it on. */
 export type Route = Pick<
   Row<z.ZodType, z.ZodType, z.ZodType>,
-  'method' | 'path' | 'scope' | 'doc' | 'params' | 'query' | 'body' | 'bodyMostBytes'
+  'method' | 'path' | 'scope' | 'doc' | 'params' | 'query' | 'body' | 'bodyMostBytes' | 'tagged' | 'guarded'
 > & {
   forPluginTokens: boolean;
   run(raw: RawRequest): unknown;

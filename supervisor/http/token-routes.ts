@@ -3,6 +3,7 @@ import { HostError } from '../../protocol/errors.ts';
 import { scopes } from '../../protocol/scopes.ts';
 import type { TokenRecord } from '../token-rows.ts';
 import type { Tokens } from '../tokens.ts';
+import { contentTag } from './conditions.ts';
 import { actorOf, pluginId } from './fields.ts';
 import { declareRoute, noBody, nothing, type Route } from './route.ts';
 
@@ -37,6 +38,9 @@ export const describeToken = (token: TokenRecord) => ({
   revoked_at: token.revokedAt,
 });
 
+const describeTokens = (tokens: readonly TokenRecord[]) => ({ tokens: tokens.map(describeToken) });
+const tagsOf = (tokens: readonly TokenRecord[]): readonly string[] => [contentTag(describeTokens(tokens))];
+
 export function createTokenRoutes({ tokens }: TokenDeps): Route[] {
   return [
     declareRoute({
@@ -47,7 +51,8 @@ export function createTokenRoutes({ tokens }: TokenDeps): Route[] {
       params: nothing,
       query: nothing,
       body: noBody,
-      handle: async () => ({ tokens: (await tokens.list()).map(describeToken) }),
+      tagged: true,
+      handle: async () => describeTokens(await tokens.list()),
     }),
     declareRoute({
       method: 'POST',
@@ -57,6 +62,7 @@ export function createTokenRoutes({ tokens }: TokenDeps): Route[] {
       params: nothing,
       query: nothing,
       body,
+      guarded: true,
       handle: async (request) => {
         const actor = actorOf(request);
         const { name, scopes, plugin, expires_at } = request.body;
@@ -74,7 +80,7 @@ export function createTokenRoutes({ tokens }: TokenDeps): Route[] {
           ...(plugin === undefined ? {} : { plugin }),
           ...(expires_at === undefined ? {} : { expiresAt: expires_at }),
         };
-        const made = await tokens.create(wanted, actor.id);
+        const made = await tokens.create(wanted, actor.id, request.safeguards(tagsOf));
         request.status(201);
         return { id: made.id, token: made.token, name, scopes, plugin: plugin ?? null, expires_at: expires_at ?? null };
       },
@@ -87,8 +93,9 @@ export function createTokenRoutes({ tokens }: TokenDeps): Route[] {
       params: z.strictObject({ id: z.string().max(64) }),
       query: nothing,
       body: noBody,
+      guarded: true,
       handle: async (request) => {
-        await tokens.revoke(request.params.id, actorOf(request).id);
+        await tokens.revoke(request.params.id, actorOf(request).id, request.safeguards(tagsOf));
         return { id: request.params.id, revoked: true };
       },
     }),

@@ -37,6 +37,7 @@ export function createTrustRoutes({ trust }: TrustDeps): Route[] {
       params: nothing,
       query: nothing,
       body: noBody,
+      tagged: true,
       handle: () => describePolicy(trust.policy()),
     }),
   ];

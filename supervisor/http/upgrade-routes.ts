@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { Supervisor } from '../plugin-view.ts';
 import { actorOf, bundleSha256, byId } from './fields.ts';
+import { guardPlugin } from './plugin-routes.ts';
 import { declareRoute, nothing, type Route } from './route.ts';
 
-export type UpgradeDeps = { supervisor: Pick<Supervisor, 'upgrade' | 'rollback' | 'transfer'> };
+export type UpgradeDeps = { supervisor: Pick<Supervisor, 'show' | 'upgrade' | 'rollback' | 'transfer'> };
 
 /** Exchanges of one bundle for another, and of one publisher for another. */
 export function createUpgradeRoutes({ supervisor }: UpgradeDeps): Route[] {
@@ -13,6 +14,7 @@ export function createUpgradeRoutes({ supervisor }: UpgradeDeps): Route[] {
     params: byId,
     query: nothing,
     body: z.strictObject({ bundle_sha256: bundleSha256.optional() }).optional(),
+    guarded: true,
   } as const;
   const asked = ({ params, body }: { params: { id: string }; body: { bundle_sha256?: string | undefined } | undefined }) => ({
     id: params.id,
@@ -23,13 +25,13 @@ export function createUpgradeRoutes({ supervisor }: UpgradeDeps): Route[] {
       ...exchange,
       path: '/api/plugins/:id/upgrade',
       doc: 'Accepts the bundle that is on disk in place of the accepted one, which serves until the new one is ready. With `bundle_sha256` only if it is still that one.',
-      handle: (request) => supervisor.upgrade(asked(request), actorOf(request)),
+      handle: (request) => supervisor.upgrade(asked(request), actorOf(request), guardPlugin(request, supervisor)),
     }),
     declareRoute({
       ...exchange,
       path: '/api/plugins/:id/rollback',
       doc: 'Accepts again the bundle that the last upgrade replaced; what plugins stored since stays. With `bundle_sha256` only if it is still that one.',
-      handle: (request) => supervisor.rollback(asked(request), actorOf(request)),
+      handle: (request) => supervisor.rollback(asked(request), actorOf(request), guardPlugin(request, supervisor)),
     }),
     declareRoute({
       method: 'POST',
@@ -39,7 +41,11 @@ export function createUpgradeRoutes({ supervisor }: UpgradeDeps): Route[] {
       params: byId,
       query: nothing,
       body: z.strictObject({ publisher: z.string().trim().min(1).max(128) }),
-      handle: (request) => supervisor.transfer({ id: request.params.id, publisher: request.body.publisher }, actorOf(request)),
+      guarded: true,
+      handle: (request) => {
+        const { id } = request.params;
+        return supervisor.transfer({ id, publisher: request.body.publisher }, actorOf(request), guardPlugin(request, supervisor));
+      },
     }),
   ];
 }

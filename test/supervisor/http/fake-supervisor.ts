@@ -141,7 +141,9 @@ export function createFakeSupervisor() {
     list: () => [...plugins.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
     show: find,
     refused: () => [{ folder: 'broken', code: 'signature-invalid', detail: 'the signature does not fit' }],
-    async setStatus({ id, status, bundleSha256 }, actor) {
+    async setStatus({ id, status, bundleSha256 }, actor, safeguards) {
+      find(id);
+      safeguards?.guard?.();
       actors.push(actor);
       const plugin = find(id);
       if (status === 'verified' || (plugin.status === 'verified' && status !== 'installed')) {
@@ -152,7 +154,9 @@ export function createFakeSupervisor() {
       plugins.set(id, { ...plugin, ...started, status, runtime: runtimeOf(id, status === 'active' ? 'armed' : 'stopped') });
       return find(id);
     },
-    async upgrade({ id, bundleSha256 }, actor) {
+    async upgrade({ id, bundleSha256 }, actor, safeguards) {
+      find(id);
+      safeguards?.guard?.();
       actors.push(actor);
       const { upgrade, ...plugin } = find(id);
       if (!upgrade) throw new HostError('conflict', `there is no upgrade of ${id}`);
@@ -160,7 +164,9 @@ export function createFakeSupervisor() {
       plugins.set(id, { ...plugin, upgrade: null, version: upgrade.version, bundle_sha256: upgrade.bundle_sha256 });
       return find(id);
     },
-    async rollback({ id, bundleSha256 }, actor) {
+    async rollback({ id, bundleSha256 }, actor, safeguards) {
+      find(id);
+      safeguards?.guard?.();
       actors.push(actor);
       const { rollback, ...plugin } = find(id);
       if (!rollback) throw new HostError('conflict', `there is no former version of ${id}`);
@@ -168,12 +174,16 @@ export function createFakeSupervisor() {
       plugins.set(id, { ...plugin, rollback: null, version: rollback.version, bundle_sha256: rollback.bundle_sha256 });
       return find(id);
     },
-    async transfer({ id, publisher }, actor) {
+    async transfer({ id, publisher }, actor, safeguards) {
+      find(id);
+      safeguards?.guard?.();
       actors.push(actor);
       plugins.set(id, { ...find(id), transferred_to: publisher });
       return find(id);
     },
-    async reset(id, actor) {
+    async reset(id, actor, safeguards) {
+      find(id);
+      safeguards?.guard?.();
       actors.push(actor);
       return find(id);
     },
@@ -207,11 +217,15 @@ export function createFakeSupervisor() {
       counters: { 'kv.get': 2 },
     }),
     config: (id) => configs.get(find(id).id) ?? {},
-    async setEgress(id, hosts, actor) {
+    async setEgress(id, hosts, actor, safeguards) {
+      find(id);
+      safeguards?.guard?.();
       actors.push(actor);
       return samplePlugin(find(id).id, { egress: [...hosts], egress_set_by: 'operator' });
     },
-    async setConfig(id, config, actor) {
+    async setConfig(id, config, actor, safeguards) {
+      find(id);
+      safeguards?.guard?.();
       actors.push(actor);
       configs.set(find(id).id, config);
       return config;

@@ -105,6 +105,42 @@ for (const route of routes.filter((each) => each.method !== 'GET')) {
   });
 }
 
+const guarded = routes.filter((each) => each.guarded).map(nameOf);
+t.test('each change of something that can be read takes conditions', async (t) => {
+  t.same(guarded.sort(), [
+    'DELETE /api/kv/:bucket/:key',
+    'DELETE /api/tokens/:id',
+    'POST /api/plugins/:id/reset',
+    'POST /api/plugins/:id/rollback',
+    'POST /api/plugins/:id/transfer',
+    'POST /api/plugins/:id/upgrade',
+    'POST /api/plugins/lifecycle',
+    'POST /api/tokens',
+    'PUT /api/kv/:bucket/:key',
+    'PUT /api/plugins/:id/config',
+    'PUT /api/plugins/:id/egress',
+  ]);
+});
+
+for (const route of routes.filter((each) => each.method !== 'GET')) {
+  const [status, rule] = route.guarded ? [412, 'if-match'] : [400, 'condition-not-here'];
+  t.test(`when ${nameOf(route)} is asked with a stale tag, then ${status}, and nothing is changed`, async (t) => {
+    const app = await startApp(t);
+    const rows = async () => [await app.database.read.all('SELECT * FROM tokens'), await app.database.read.all('SELECT * FROM kv_entries')];
+    const before = [await rows(), app.supervisor.list(), app.calls.length, app.actors.length];
+
+    const answer = await app.ask(route.method, pathOf(route), { ...requestOf(route), headers: { 'if-match': '"stale"' } });
+    t.match(answer, { status, body: { rule, hint: String } });
+
+    t.same([await rows(), app.supervisor.list(), app.calls.length, app.actors.length], before);
+    for (const garbage of ['stale', '"stale', '"a" "b"'])
+      t.match(await app.ask(route.method, pathOf(route), { ...requestOf(route), headers: { 'if-none-match': garbage } }), {
+        status: 400,
+        body: { rule: 'malformed-condition' },
+      });
+  });
+}
+
 const forPlugin = routes.filter((route) => route.forPluginTokens).map(nameOf);
 t.test('a token of one plugin reaches calls, logs and reasons only', async (t) => {
   t.same(forPlugin.sort(), [

@@ -131,8 +131,25 @@ export async function startApp(t: Test, options: Options = {}) {
     return socket;
   }
 
+  /** With headers that no client would send so, for instance twice. Answers what comes back, whole. */
+  async function askRaw(method: string, path: string, body: string, headers: readonly string[]): Promise<string> {
+    const socket = await dial();
+    const { host } = new URL(server.url);
+    const head = [
+      `${method} ${path} HTTP/1.1`,
+      `host: ${host}`,
+      `authorization: Bearer ${admin.token}`,
+      'connection: close',
+      ...(body === '' ? [] : ['content-type: application/json', `content-length: ${Buffer.byteLength(body)}`]),
+      ...headers,
+    ];
+    socket.write(`${head.join('\r\n')}\r\n\r\n${body}`, 'latin1');
+    return readAll(socket);
+  }
+
   return {
     ...fake,
+    askRaw,
     app,
     server,
     url: server.url,
