@@ -6,6 +6,7 @@ import { decideTransition, type Status } from './plugin-lifecycle.ts';
 import type { PluginStore } from './plugin-store.ts';
 import type { PluginTable } from './plugin-table.ts';
 import type { Actor, RefusedBundle } from './plugin-view.ts';
+import { codeOfFailedStart } from './run-record.ts';
 
 export type StatusRequest = { id: string; status: Status; bundleSha256?: string; egress?: readonly string[] };
 type Deps = { table: PluginTable; bundles: BundleStore; store: PluginStore; isStopping(): boolean };
@@ -77,9 +78,7 @@ export function createStatusChange({ table, bundles, store, isStopping }: Deps) 
     if (armed.ok || isStopping()) return;
     await runtime.stop();
     accepted.record = await store.setStatus(entry.id, 'disabled', { actor: actor.id, reason: armed.cause });
-    const code =
-      armed.cause === 'sandbox-unavailable' ? 'sandbox-unavailable' : armed.cause === 'trust-lost' ? 'verification-failed' : 'unavailable';
-    throw new HostError(code, `${entry.id} could not be armed and is disabled: ${armed.message}`, {
+    throw new HostError(codeOfFailedStart(armed.cause), `${entry.id} could not be armed and is disabled: ${armed.message}`, {
       rule: armed.cause,
       hint: `see its last lines: lattice plugins why ${entry.id}`,
     });

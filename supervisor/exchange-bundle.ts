@@ -6,6 +6,7 @@ import type { AcceptedPlugin, Outgoing } from './plugin-entry.ts';
 import type { Offer, PluginRecord, PluginStore } from './plugin-store.ts';
 import type { PluginVersion } from './plugin-version.ts';
 import type { Actor } from './plugin-view.ts';
+import { codeOfFailedStart } from './run-record.ts';
 import type { Armed } from './runtime.ts';
 
 /** A new version must stay ready for so long before it gets the calls: most that end soon after their start are caught while the old one serves. */
@@ -134,9 +135,8 @@ const givenUp = (id: string, kind: Kind): HostError =>
 /** The old version was not touched, so what it is now is what it was before. */
 function failed({ record, serving }: AcceptedPlugin, kind: Kind, armed: Armed & { ok: false }): HostError {
   const { state } = serving.runtime.view();
-  const code = armed.cause === 'trust-lost' ? 'verification-failed' : armed.cause === 'sandbox-unavailable' ? armed.cause : 'unavailable';
   return new HostError(
-    code,
+    codeOfFailedStart(armed.cause),
     `the ${kind} of ${record.id} did not become ready, so version ${record.version} stays, and is ${state}: ${armed.message}`,
     { rule: armed.cause, hint: `see its last lines: lattice plugins why ${record.id}` },
   );

@@ -21,7 +21,8 @@ export type Cause =
   | 'configuration'
   | 'artifact-refused'
   | 'load-failed'
-  | 'sandbox-unavailable'
+  | 'sandbox-unavailable' // too little of it is there
+  | 'sandbox-failed' // it was found whole, and could not be set up this time
   | 'trust-lost'
   | 'bundle-gone'
   | 'spawn-failed';

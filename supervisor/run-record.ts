@@ -1,4 +1,4 @@
-import { asHostError } from '../protocol/errors.ts';
+import { asHostError, type ErrorCode } from '../protocol/errors.ts';
 import { type Clock, timestamp } from './clock.ts';
 import type { ExitRecord, Health } from './plugin-store.ts';
 import type { ExitView } from './plugin-view.ts';
@@ -99,4 +99,10 @@ export function causeOfFailedStart(thrown: unknown): Cause {
   if (code === 'sandbox-unavailable') return 'sandbox-unavailable';
   if (code === 'not-found') return 'bundle-gone';
   return code === 'verification-failed' ? 'trust-lost' : 'spawn-failed';
+}
+
+/** What a caller is told of a start that was in vain. */
+export function codeOfFailedStart(cause: string): ErrorCode {
+  if (cause === 'trust-lost') return 'verification-failed';
+  return cause === 'sandbox-unavailable' || cause === 'sandbox-failed' ? 'sandbox-unavailable' : 'unavailable';
 }

@@ -87,7 +87,7 @@ async function startChild(
       },
       exited(exit) {
         leave();
-        if (exit.cause === 'sandbox-unavailable') deps.suspectSandbox();
+        if (exit.cause === 'sandbox-failed') deps.suspectSandbox();
         void cell.close(exit).then(events.exited);
       },
     }),

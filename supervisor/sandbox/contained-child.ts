@@ -90,6 +90,6 @@ function describeExit(child: SpawnedChild, code: number | null, name: string | n
   const signalName = code !== null && code > 128 ? signalOf(code) : null;
   // Killed from outside while it was being set up, by the OOM killer for one: a crash like any, which a restart may mend.
   if (child.status.exitCode === null && signalName !== 'SIGKILL' && signalName !== 'SIGTERM')
-    return { cause: 'sandbox-unavailable', code, signal: null, detail: 'the sandbox could not be set up' };
+    return { cause: 'sandbox-failed', code, signal: null, detail: 'the sandbox could not be set up' };
   return { cause: causeOfExit(code, signalName), code: signalName === null ? code : null, signal: signalName, detail: '' };
 }

@@ -41,7 +41,7 @@ export async function startStdioJson(deps: ArmedDeps, launch: Launch, dispatch: 
 
   function noteCrash(exit: Exit): void {
     counters.crashed_actions++;
-    if (exit.cause === 'sandbox-unavailable') deps.suspectSandbox();
+    if (exit.cause === 'sandbox-failed') deps.suspectSandbox();
     events.crashed(exit);
   }
 

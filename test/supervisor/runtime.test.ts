@@ -120,7 +120,7 @@ t.test('given crashes more than ten minutes apart, when there are many, then the
 
 for (const [what, exit, cause] of [
   ['a configuration exit code', { cause: 'configuration', code: 78 }, 'configuration'],
-  ['a sandbox that cannot be set up', { cause: 'sandbox-unavailable', code: 1 }, 'sandbox-unavailable'],
+  ['too little of a sandbox', { cause: 'sandbox-unavailable', code: 1 }, 'sandbox-unavailable'],
 ] as const) {
   t.test(`given ${what}, when the child ends so, then it has failed at once`, async (t) => {
     const { runtime, runner, ready } = open();

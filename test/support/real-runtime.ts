@@ -9,7 +9,7 @@ import { type Clock, createRealClock } from '../../supervisor/clock.ts';
 import type { Health } from '../../supervisor/plugin-store.ts';
 import type { Launch, Run, RunEvents, Runner } from '../../supervisor/runner.ts';
 import { loadRunnerBundle } from '../../supervisor/runner-bundle.ts';
-import { createSubprocessRunner } from '../../supervisor/runner-subprocess.ts';
+import { createSubprocessRunner, type SubprocessDeps } from '../../supervisor/runner-subprocess.ts';
 import { createRuntime } from '../../supervisor/runtime.ts';
 import type { State } from '../../supervisor/runtime-states.ts';
 import type { Level } from '../../supervisor/sandbox/levels.ts';
@@ -33,7 +33,7 @@ export type RealOptions = {
 type Output = { generation: number; source: string; text: string };
 
 /** Finds once what all children of a test file need. Without bwrap they run at `restricted`, where only JS does. */
-export async function openWorkshop(forced?: Level, pool: () => UidPool = createUidPool) {
+export async function openWorkshop(forced?: Level, pool: () => UidPool = createUidPool, replaced: Partial<SubprocessDeps> = {}) {
   const tools = await findTools(describeOwnNode());
   const isRoot = process.getuid?.() === 0;
   const level: Level = forced ?? (whyNot(isRoot ? 'root' : 'plain user', 'bwrap') === false ? 'isolated' : 'restricted');
@@ -50,6 +50,7 @@ export async function openWorkshop(forced?: Level, pool: () => UidPool = createU
       chooseLevel: async () => ({ level, disableUserns: true }),
       callTimeoutMs: 30_000,
       clock,
+      ...replaced,
     });
   return {
     level,

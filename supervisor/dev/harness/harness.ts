@@ -6,6 +6,7 @@ import type { Dispatch, HostHandlers } from '../../broker.ts';
 import { findMethod } from '../../call-scopes.ts';
 import { type Clock, createRealClock } from '../../clock.ts';
 import type { LoadedBundle } from '../../loaded-bundle.ts';
+import { codeOfFailedStart } from '../../run-record.ts';
 import type { InvokeOptions } from '../../runner.ts';
 import type { Armed } from '../../runtime.ts';
 import { type Fault, parseFault } from '../faults/faults.ts';
@@ -177,7 +178,7 @@ export async function openHarness(options: HarnessOptions) {
 export type Harness = Awaited<ReturnType<typeof openHarness>>;
 
 function notStarted({ cause, message }: Extract<Armed, { ok: false }>, lastWords: readonly string[]): HostError {
-  const code = cause === 'sandbox-unavailable' ? 'sandbox-unavailable' : 'plugin-crashed';
+  const code = codeOfFailedStart(cause) === 'sandbox-unavailable' ? 'sandbox-unavailable' : 'plugin-crashed';
   return new HostError(code, `the plugin did not start: ${message}`, {
     rule: cause,
     stderr: lastWords,
