@@ -6,6 +6,7 @@ import { scopes } from '../protocol/scopes.ts';
 import { type Clock, timestamp } from './clock.ts';
 import type { Database, Tx } from './database.ts';
 import { createPrivateFile, syncDirectory } from './durable-file.ts';
+import type { Reach } from './failpoints.ts';
 import { insertToken, isInForce, type LiveToken, makeToken } from './token-rows.ts';
 
 export type AdminFile = { file: string; created: boolean; problem?: string };
@@ -15,6 +16,7 @@ type Deps = {
   clock: Clock;
   find(token: string): Promise<LiveToken | null>;
   loadLive(): Promise<Map<string, LiveToken>>;
+  reach: Reach;
 };
 
 const resetHint = 'run `lattice token reset` to have a new one written';
@@ -26,7 +28,7 @@ const mostBytes = 256;
  * given its name: after a crash at any moment the next start finishes, or begins anew.
  */
 export function createAdminToken(deps: Deps) {
-  const { database, clock, find, loadLive } = deps;
+  const { database, clock, find, loadLive, reach } = deps;
 
   /** A text beside the place that is a live token was cut off before it got its name. */
   async function finish(file: string, dataDir: string): Promise<void> {
@@ -43,13 +45,15 @@ export function createAdminToken(deps: Deps) {
   async function issue(file: string, actor: string | null, change: 'create' | 'reset'): Promise<void> {
     const { token, live } = makeToken({ name: 'admin', scopes: [...scopes], plugin: null, expiresAt: null }, true);
     await rm(nextName(file), { force: true });
-    await createPrivateFile(nextName(file), `${token}\n`);
+    await createPrivateFile(nextName(file), `${token}\n`, reach);
+    reach('token.written');
     const tokens = await loadLive();
     await database.write(async (tx) => {
       const now = timestamp(clock);
       if (change === 'reset') await revokeAdminFiles(tx, now);
       await insertToken(tx, live, { actor, now, change });
     });
+    reach('token.recorded');
     for (const old of tokens.values()) if (old.adminFile && change === 'reset') tokens.delete(old.hash);
     tokens.set(live.hash, live);
   }
@@ -80,6 +84,7 @@ export function createAdminToken(deps: Deps) {
         await issue(file, null, 'create');
         await link(nextName(file), file); // unlike a rename it replaces nothing
         await rm(nextName(file));
+        reach('token.named');
         await syncDirectory(dataDir);
         return { file, created: true };
       }),

@@ -4,6 +4,7 @@ import { type Head, holdsHead, type Verdict, verifyChain } from './audit-chain.t
 import type { Clock, Timer } from './clock.ts';
 import type { Database, Sql } from './database.ts';
 import { replaceFile } from './durable-file.ts';
+import { noFailpoints, type Reach } from './failpoints.ts';
 import type { Log } from './log.ts';
 
 const intervalMs = 500; // with the time that writing takes the file stays less than a second behind
@@ -35,8 +36,10 @@ export async function verifyKept(sql: Sql, file: string, against: Head | null): 
  * Keeps the head of the chain in a file of its own, where a cut of the table does not reach. A table that does not hold the recorded head
  * has lost rows: then the file is evidence, and is left as it is.
  */
-export function createHeadFile(deps: { file: string; database: Database; clock: Clock; log: Log }): { stop(): Promise<void> } {
-  const { file, database, clock, log } = deps;
+export function createHeadFile(deps: { file: string; database: Database; clock: Clock; log: Log; reach?: Reach }): {
+  stop(): Promise<void>;
+} {
+  const { file, database, clock, log, reach = noFailpoints.reach } = deps;
   let written = -1;
   let trusted: boolean | undefined;
   let stopped = false;
@@ -47,7 +50,7 @@ export function createHeadFile(deps: { file: string; database: Database; clock: 
       trusted ??= await matches(file, database, log);
       const head = database.head();
       if (!trusted || head.seq === written) return;
-      await replaceFile(file, `${JSON.stringify(head)}\n`);
+      await replaceFile(file, `${JSON.stringify(head)}\n`, reach);
       written = head.seq;
     } catch (error) {
       log.warn('audit.head.failed', { error: String(error), hint: 'free space on the disk of the data directory and check its owner' });

@@ -65,6 +65,7 @@ export async function closeOpenDecisions(database: Database): Promise<number> {
     if (open.length === 0) return closed;
     await database.write(async (tx) => {
       for (const decision of open) tx.audit({ ...decision, kind: 'host.outcome', code: 'unknown', summary: '{"outcome":"unknown"}' });
+      tx.reach('audit.closed');
     });
     closed += open.length;
   }

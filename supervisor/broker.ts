@@ -3,6 +3,7 @@ import { asHostError, CapabilityDenied, HostError } from '../protocol/errors.ts'
 import { type HostMethod, hostMethods, isHostMethod, type ParsedParams, type RateClass, type Result } from '../protocol/host-methods.ts';
 import type { AuditEntry } from './audit.ts';
 import type { Clock } from './clock.ts';
+import { noFailpoints, type Reach } from './failpoints.ts';
 import { checkReach } from './grant-reach.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 
@@ -31,6 +32,7 @@ export type BrokerDeps = {
   append(entry: AuditEntry, when?: 'now' | 'soon'): Promise<void>; // resolves when durable
   appendDenial(entry: AuditEntry, key: string): void;
   clock: Clock;
+  reach?: Reach;
 };
 export type Dispatch = (method: string, params: unknown, context: DispatchContext) => Promise<unknown>;
 /** `aborted` says what the signal would, so that none has to be made for a call that nobody cancels. */
@@ -40,7 +42,7 @@ const readAheadMs = 50; // a read may run ahead of its committed row by this muc
 
 /** The one door. Known, allowed in this state, granted, within the rate, valid, recorded, done: in this order, and the first refusal ends it. */
 export function createBroker(deps: BrokerDeps): Dispatch {
-  const { grant, generation, handlers, rates, clock } = deps;
+  const { grant, generation, handlers, rates, clock, reach = noFailpoints.reach } = deps;
   let calls = 0;
   const uncommittedSince: number[] = []; // when the first read of each commit that is not done yet was let through; commits keep their order
   let lastAppend: Promise<void> | null = null;
@@ -102,12 +104,14 @@ export function createBroker(deps: BrokerDeps): Dispatch {
       if (!(context.aborted ?? context.signal.aborted) && isPossible(known, deps.askable())) return handle(parsed.data, call);
       throw new HostError('cancelled', `${method} was given up before it began`, { rule: 'revoked' });
     }
-    if (row.effect === 'outside') return row.result.parse(await actOutside(act, allowed, deps.append));
+    if (row.effect === 'outside') return row.result.parse(await actOutside(act, allowed, deps.append, reach));
     if (row.effect === 'none') {
       if (isTooFarAhead()) await lastSettled;
       recordRead(allowed);
     }
-    return row.result.parse(await act());
+    const result = row.result.parse(await act());
+    reach('host.answer');
+    return result;
   };
 }
 
@@ -132,11 +136,13 @@ class Call implements HostCall {
 }
 
 /** The decision is durable before the effect starts; its outcome is a row of its own, and one that a crash left open is closed at the next start. */
-async function actOutside(act: () => Promise<unknown>, decision: AuditEntry, append: BrokerDeps['append']): Promise<unknown> {
+async function actOutside(act: () => Promise<unknown>, decision: AuditEntry, append: BrokerDeps['append'], reach: Reach): Promise<unknown> {
   await append({ ...decision, opens: true });
+  reach('audit.decided');
   const close = (code: string) => append({ ...decision, kind: 'host.outcome', verdict: null, code, summary: '{}' }).catch(() => {}); // open decisions are closed at start
   try {
     const result = await act();
+    reach('audit.acted');
     void close('done');
     return result;
   } catch (thrown) {

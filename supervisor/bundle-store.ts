@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { HostError } from '../protocol/errors.ts';
 import type { ManifestFault } from '../protocol/manifest.ts';
 import type { Clock } from './clock.ts';
+import { type Failpoints, noFailpoints } from './failpoints.ts';
 import type { LoadedBundle } from './loaded-bundle.ts';
 import { type Verdict, type VerifiedManifest, verifyManifest } from './manifest-verify.ts';
 import type { Examined } from './market/examine-index.ts';
@@ -25,6 +26,7 @@ export type BundleStoreDeps = {
   allowUnsigned?: boolean;
   platform?: string;
   clock: Clock;
+  failpoints?: Failpoints;
 };
 
 const foldersMost = 2000;
@@ -40,12 +42,13 @@ export async function createBundleStore({
   allowUnsigned = false,
   platform = ownPlatform(),
   clock,
+  failpoints = noFailpoints,
 }: BundleStoreDeps) {
   await mkdir(stagingDir, { recursive: true, mode: 0o700 });
   await removeUnfinished(stagingDir);
   let policyBytes = await readPolicy();
   let policy: TrustPolicy = parseTrustPolicy(policyBytes, { allowUnsigned });
-  const pool = createVerifyPool();
+  const pool = createVerifyPool(failpoints.verifyWorker);
   const leases = new Set<{ bundleSha256: string }>();
 
   /** A bundle of the plugin directory, staged and judged again on this side: what a worker says is no proof of trust here. */
@@ -150,6 +153,7 @@ export async function createBundleStore({
         if (name.startsWith('.') || isNeeded(name) || [...leases].some(({ bundleSha256 }) => bundleSha256 === name)) continue;
         const doomed = join(stagingDir, `${doomedPrefix}${name}`);
         renameSync(join(stagingDir, name), doomed); // in the same turn as the question: nobody can come between
+        failpoints.reach('staging.doomed');
         removeTree(doomed);
       }
     },

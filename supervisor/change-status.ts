@@ -1,5 +1,6 @@
 import { HostError } from '../protocol/errors.ts';
 import type { BundleStore, VerifiedBundle } from './bundle-store.ts';
+import type { Reach } from './failpoints.ts';
 import { requireSettable } from './operator-egress.ts';
 import { type AcceptedPlugin, asOffer, isAvailable, offeredBundle, type PluginEntry, statusOf } from './plugin-entry.ts';
 import { decideTransition, type Status } from './plugin-lifecycle.ts';
@@ -9,7 +10,7 @@ import type { Actor, RefusedBundle } from './plugin-view.ts';
 import { codeOfFailedStart } from './run-record.ts';
 
 export type StatusRequest = { id: string; status: Status; bundleSha256?: string; egress?: readonly string[] };
-type Deps = { table: PluginTable; bundles: BundleStore; store: PluginStore; isStopping(): boolean };
+type Deps = { table: PluginTable; bundles: BundleStore; store: PluginStore; isStopping(): boolean; reach: Reach };
 
 /** Says why there is nothing to arm or accept: nothing lies there, or what does is refused. */
 export const notAvailable = (id: string, refused: RefusedBundle | null): HostError =>
@@ -57,7 +58,7 @@ export function abandonExchange({ incoming, outgoing }: AcceptedPlugin): Promise
 }
 
 /** Takes a plugin from one status to another, and waits until it is so. */
-export function createStatusChange({ table, bundles, store, isStopping }: Deps) {
+export function createStatusChange({ table, bundles, store, isStopping, reach }: Deps) {
   async function install(entry: PluginEntry, { bundleSha256: shown, egress }: StatusRequest, actor: Actor): Promise<void> {
     const bundle = requireOffered(entry, table.refusedOf(entry.id));
     requireShown(shown, bundle.bundleSha256, entry.id);
@@ -73,8 +74,10 @@ export function createStatusChange({ table, bundles, store, isStopping }: Deps) 
     const accepted = table.findAccepted(entry.id);
     requireShown(shown, accepted.record.bundleSha256, entry.id);
     accepted.record = await store.setStatus(entry.id, 'active', { actor: actor.id });
+    reach('plugin.recorded');
     const { runtime } = accepted.serving;
     const armed = await runtime.arm();
+    reach('plugin.armed');
     if (armed.ok || isStopping()) return;
     await runtime.stop();
     accepted.record = await store.setStatus(entry.id, 'disabled', { actor: actor.id, reason: armed.cause });

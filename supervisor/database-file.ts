@@ -1,5 +1,6 @@
 import { chmod, lstat, open } from 'node:fs/promises';
 import { HostError } from '../protocol/errors.ts';
+import { noFailpoints, type Reach } from './failpoints.ts';
 import { openConnection, openModes } from './sqlite-connection.ts';
 
 /** Says in the file's header whose it is: "Latt". */
@@ -18,10 +19,11 @@ const refuse = ({ rule, detail }: { rule: string; detail: string }): never => {
  * Creates the file, readable by its owner only, or makes sure that it is ours before SQLite may write to it. Called before this process
  * has a connection to it: closing any descriptor of the file would drop that connection's locks.
  */
-export async function prepareDatabaseFile(file: string): Promise<void> {
+export async function prepareDatabaseFile(file: string, reach: Reach = noFailpoints.reach): Promise<void> {
   const header = await readHeader(file);
   if (header === null) {
     await createEmpty(file);
+    reach('database.made');
   } else if (header.length > 0) {
     const fault = judgeHeader(header);
     if (fault) refuse(fault);
@@ -29,6 +31,7 @@ export async function prepareDatabaseFile(file: string): Promise<void> {
     return;
   }
   await markAsOurs(file);
+  reach('database.marked');
 }
 
 /** Whether a file that is there, and not empty, is a database of ours: what is wrong with it, or null. */

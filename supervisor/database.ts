@@ -5,6 +5,7 @@ import type { Head } from './audit-chain.ts';
 import { readHead } from './audit-rows.ts';
 import type { Clock } from './clock.ts';
 import { prepareDatabaseFile } from './database-file.ts';
+import { noFailpoints, type Reach } from './failpoints.ts';
 import { createGroupCommit } from './group-commit.ts';
 import type { Log } from './log.ts';
 import { listMigrations, migrate, migrationsDir, readSchemaVersion } from './migrate.ts';
@@ -21,6 +22,7 @@ export type Sql = {
 export type Tx = Sql & {
   /** The row commits with what the job wrote, or not at all. */
   audit(row: AuditEntry): void;
+  reach: Reach;
 };
 
 /** `soon`: nobody waits for the row; it may share a commit with what comes within some milliseconds. */
@@ -48,13 +50,16 @@ const oldestSqlite = 3_051_003; // the versions before it can corrupt a WAL data
 const checkpointPages = 2000; // 8 MiB of log: fewer copies of the pages that every batch touches, still a short checkpoint
 const busyMs = 5000; // how long another program, a backup for instance, may hold the database before an ask fails
 
-export async function openDatabase(deps: { file: string; clock: Clock; log: Log }): Promise<Database> {
+type Deps = { file: string; clock: Clock; log: Log; reach: Reach };
+
+export async function openDatabase(options: Omit<Deps, 'reach'> & Partial<Deps>): Promise<Database> {
+  const deps: Deps = { reach: noFailpoints.reach, ...options };
   if (sqlite3.VERSION_NUMBER < oldestSqlite) {
     throw new HostError('unavailable', `SQLite ${sqlite3.VERSION} is too old`, {
       hint: 'install the locked version of the sqlite3 package',
     });
   }
-  await prepareDatabaseFile(deps.file);
+  await prepareDatabaseFile(deps.file, deps.reach);
   const opened: Connection[] = [];
   try {
     const writer = await openConnection(deps.file, openModes.write);
@@ -72,11 +77,11 @@ export async function openDatabase(deps: { file: string; clock: Clock; log: Log 
   }
 }
 
-async function bringUpToDate(writer: Connection, { file, log }: { file: string; log: Log }): Promise<void> {
+async function bringUpToDate(writer: Connection, { file, log, reach }: Deps): Promise<void> {
   const version = await readSchemaVersion(writer);
   const isOld = version > 0 && version < (await listMigrations(migrationsDir)).length;
   const kept = isOld ? await keepBeforeMigration(file, writer, version) : null;
-  const { from, to } = await migrate(writer, migrationsDir);
+  const { from, to } = await migrate(writer, migrationsDir, reach);
   if (from !== to) log.info('database.migrated', { from, to, kept });
 }
 
@@ -93,8 +98,8 @@ async function configureWriter(writer: Connection): Promise<void> {
   for (const pragma of pragmas) await writer.all(`PRAGMA ${pragma}`);
 }
 
-async function compose(writer: Connection, reader: Connection, deps: { clock: Clock; log: Log }): Promise<Database> {
-  const group = createGroupCommit({ connection: writer, clock: deps.clock, log: deps.log, head: await readHead(writer) });
+async function compose(writer: Connection, reader: Connection, deps: Deps): Promise<Database> {
+  const group = createGroupCommit({ ...deps, connection: writer, head: await readHead(writer) });
   let closing: Promise<void> | undefined;
 
   async function shut(): Promise<void> {

@@ -1,6 +1,7 @@
 import { asHostError, HostError } from '../protocol/errors.ts';
 import type { AuditEntry } from './audit.ts';
 import { type Clock, delay } from './clock.ts';
+import type { Reach } from './failpoints.ts';
 import { refuseOtherPublisher } from './plugin-changes.ts';
 import type { AcceptedPlugin, Outgoing } from './plugin-entry.ts';
 import type { Offer, PluginRecord, PluginStore } from './plugin-store.ts';
@@ -21,6 +22,7 @@ export type ExchangeDeps = {
   probationMs: number;
   /** Throws when nothing may be started any more. */
   requireRunning(): void;
+  reach: Reach;
 };
 type Kind = 'upgrade' | 'rollback';
 
@@ -29,7 +31,7 @@ type Kind = 'upgrade' | 'rollback';
  * new one has proved ready; only then is it accepted, and the calls go to it. Whatever fails before leaves everything as it was.
  */
 export function createExchange(deps: ExchangeDeps) {
-  const { store, clock } = deps;
+  const { store, clock, reach } = deps;
 
   async function exchange(accepted: AcceptedPlugin, kind: Kind, offer: Offer, actor: Actor): Promise<void> {
     refuseOtherPublisher(offer.bundle, accepted.record.owner); // again where it is recorded; here before anything of it runs
@@ -51,15 +53,19 @@ export function createExchange(deps: ExchangeDeps) {
     try {
       await accepted.outgoing?.gone; // never three at once
       await noteBegin(accepted.record, kind, offer, actor); // durable before the first new byte runs
+      reach('exchange.begun');
       requireWanted();
       const armed = await armOnProbation(version, giveUp.signal);
       requireWanted();
       if (!armed.ok) throw failed(accepted, kind, armed);
+      reach('exchange.proved');
       const record = await store.setBundle(kind, offer, actor.id);
+      reach('exchange.accepted');
       const former = accepted.serving;
       // Who disabled it while it was being recorded has ended this runtime for good; the next start needs another.
       serve(accepted, record, giveUp.signal.aborted ? accepted.openVersion(record) : version);
       accepted.outgoing = retire(accepted, former);
+      reach('exchange.served');
     } catch (error) {
       await version.runtime.close();
       accepted.incoming = null;

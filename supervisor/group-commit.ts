@@ -3,6 +3,7 @@ import type { Head } from './audit-chain.ts';
 import { createAuditInserter, encodeEntry, type PendingRow, readHead } from './audit-rows.ts';
 import { type Clock, type Timer, timestamp } from './clock.ts';
 import type { Database, Tx } from './database.ts';
+import { noFailpoints, type Reach } from './failpoints.ts';
 import type { Log } from './log.ts';
 import { type Connection, errorNumber } from './sqlite-connection.ts';
 import { createJobTx } from './write-job.ts';
@@ -22,8 +23,9 @@ export function createGroupCommit(deps: {
   clock: Clock;
   log: Log;
   head: Head;
+  reach?: Reach;
 }): Pick<Database, 'write' | 'append' | 'head' | 'commits'> & { end(): Promise<void> } {
-  const { connection, clock } = deps;
+  const { connection, clock, reach = noFailpoints.reach } = deps;
   const insert = createAuditInserter(connection);
   const queue: Batch[] = [];
   let head = deps.head;
@@ -79,9 +81,13 @@ export function createGroupCommit(deps: {
       if (!headKnown) head = await readHead(connection);
       headKnown = true;
       await connection.run('BEGIN IMMEDIATE');
-      settled = await runItems(connection, batch, stamp);
+      reach('commit.begun');
+      settled = await runItems(connection, batch, stamp, reach);
+      reach('commit.written');
       const next = await insert(head, settled.rows);
+      reach('commit.recorded');
       await connection.run('COMMIT');
+      reach('commit.durable');
       head = next;
       commits += 1;
     } catch (error) {
@@ -95,6 +101,7 @@ export function createGroupCommit(deps: {
     failures.worked();
     batch.committed.resolve();
     for (const settle of settled.settle) settle();
+    reach('commit.told');
   }
 
   return {
@@ -126,7 +133,7 @@ export function createGroupCommit(deps: {
 }
 
 /** A job shares the transaction by means of a savepoint; one that has it for itself needs none, which saves it two round trips. */
-async function runItems(connection: Connection, batch: Batch, stamp: () => string): Promise<Settled> {
+async function runItems(connection: Connection, batch: Batch, stamp: () => string, reach: Reach): Promise<Settled> {
   const alone = batch.items.filter(isJob).length === 1;
   const rows: PendingRow[] = [];
   const settle: (() => void)[] = [];
@@ -137,7 +144,7 @@ async function runItems(connection: Connection, batch: Batch, stamp: () => strin
     }
     if (!alone) await connection.run('SAVEPOINT job');
     const written: PendingRow[] = [];
-    const tx = createJobTx(connection, written, stamp);
+    const tx = createJobTx(connection, written, stamp, reach);
     try {
       const value = await item.run(tx.tx);
       settle.push(() => item.resolve(value));

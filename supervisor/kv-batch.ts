@@ -33,6 +33,7 @@ export async function applyWrites(tx: Tx, writes: readonly KvWrite[], quota: KvQ
     tx.audit(outcome instanceof HostError ? { ...write.entry, code: outcome.code } : write.entry);
     return outcome;
   });
+  tx.reach('kv.decided');
   await storeState(tx, state);
   return outcomes;
 }
@@ -105,6 +106,7 @@ async function storeState(tx: Tx, state: State): Promise<void> {
      ON CONFLICT (bucket) DO UPDATE SET keys = excluded.keys, bytes = excluded.bytes, revision = excluded.revision`,
     [JSON.stringify([...state.buckets.values()].map(({ bucket, keys, bytes, revision }) => [bucket, keys, bytes, revision]))],
   );
+  tx.reach('kv.counted');
   if (stored.length > 0) {
     await tx.run(
       `INSERT INTO kv_entries (bucket, key, revision, bytes, value)
@@ -118,6 +120,7 @@ async function storeState(tx: Tx, state: State): Promise<void> {
       JSON.stringify(deleted),
     ]);
   }
+  tx.reach('kv.stored');
 }
 
 const conflictError = (revision: number): HostError =>

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { asHostError, HostError } from '../protocol/errors.ts';
 import { type Clock, createRealClock } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
+import { type Failpoints, noFailpoints } from './failpoints.ts';
 import { createLog, type Log } from './log.ts';
 import { findPackageRoot } from './package-root.ts';
 import { settleRoot } from './root.ts';
@@ -17,7 +18,10 @@ const stopMostMs = 8_000;
  * Runs the service until it is told to stop: SIGTERM or SIGINT stop it, SIGHUP reads the trust policy again and rescans. A fault at start is
  * printed, with what mends it, and ends the process with 1 (2 for a faulty configuration).
  */
-export async function runService(onReady: (service: Service, config: Config) => void = () => {}): Promise<void> {
+export async function runService(
+  onReady: (service: Service, config: Config) => void = () => {},
+  failpoints: Failpoints = noFailpoints,
+): Promise<void> {
   process.umask(0o077);
   try {
     const config = readConfig(process.env);
@@ -34,6 +38,7 @@ export async function runService(onReady: (service: Service, config: Config) => 
       version,
       uid: process.getuid?.() ?? -1,
       random: Math.random,
+      failpoints,
       createRunner: () => createRunner(config, log, clock),
     });
     takeSignals(service, log);

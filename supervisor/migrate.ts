@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError } from '../protocol/errors.ts';
+import { noFailpoints, type Reach } from './failpoints.ts';
 import type { Connection } from './sqlite-connection.ts';
 
 export const migrationsDir = join(import.meta.dirname, 'migrations');
@@ -8,11 +9,15 @@ export const migrationsDir = join(import.meta.dirname, 'migrations');
 type Migration = { version: number; file: string };
 
 /** Brings the schema to the newest version: the files `NNN-name.sql` in order, each in a transaction that also sets the number. */
-export async function migrate(connection: Connection, directory: string): Promise<{ from: number; to: number }> {
+export async function migrate(
+  connection: Connection,
+  directory: string,
+  reach: Reach = noFailpoints.reach,
+): Promise<{ from: number; to: number }> {
   const steps = await listMigrations(directory);
   const newest = steps.length;
   const from = await readSchemaVersion(connection, directory);
-  for (const step of steps.slice(from)) await apply(connection, join(directory, step.file), step.version);
+  for (const step of steps.slice(from)) await apply(connection, join(directory, step.file), step.version, reach);
   return { from, to: newest };
 }
 
@@ -28,13 +33,15 @@ export async function readSchemaVersion(connection: Pick<Connection, 'get'>, dir
   });
 }
 
-async function apply(connection: Connection, file: string, version: number): Promise<void> {
+async function apply(connection: Connection, file: string, version: number, reach: Reach): Promise<void> {
   const sql = await readFile(file, 'utf8');
   await connection.exec('BEGIN IMMEDIATE');
   try {
     await connection.exec(sql);
     await connection.exec(`PRAGMA user_version = ${version}`);
+    reach('migration.applied');
     await connection.exec('COMMIT');
+    reach('migration.committed');
   } catch (error) {
     await connection.exec('ROLLBACK').catch(() => undefined); // SQLite may have rolled back by itself
     throw error;

@@ -41,6 +41,7 @@ export async function acceptBundle(
        verified_at, installed_at, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'installed', ?, ?, ?, ?, ?)`,
     [bundle.id, bundle.publisher, ...bundleColumns(bundle), JSON.stringify(operatorEgress), actor, bundle.verifiedAt, now, now, now],
   );
+  tx.reach('plugin.changed');
   await addConsent(tx, bundle, terms, { kind: 'install', actor, time: now });
   const { version, bundleSha256 } = bundle;
   const { capabilities } = terms;
@@ -70,6 +71,7 @@ export async function changeStatus(tx: Tx, id: string, wanted: Status, entry: St
     throw new HostError('invalid-transition', `${id} is ${status} and cannot become ${wanted}`, { from: status, to: wanted, hint });
   }
   await tx.run(`UPDATE plugins SET status = ?, ${stampOf[wanted]} = ?, updated_at = ? WHERE id = ?`, [wanted, now, now, id]);
+  tx.reach('plugin.changed');
   const reason = entry.reason?.slice(0, reasonMost);
   audit(tx, id, entry, { change: decision === 'restart' ? 'restart' : 'status', from: status, to: wanted, reason });
   return loadPlugin(tx, id);
@@ -87,11 +89,13 @@ export async function changeBundle(
   if (known.bundleSha256 === bundle.bundleSha256) return known;
   if (kind === 'upgrade') await pushFormer(tx, known);
   else await popFormer(tx, bundle.id);
+  tx.reach('plugin.superseded');
   await tx.run(
     `UPDATE plugins SET publisher = ?, name = ?, type = ?, version = ?, bundle_sha256 = ?, artifact_sha256 = ?, manifest = ?, accepted_by = ?,
        verified_at = ?, updated_at = ?, crash_times_ms = '[]', broken = 0 WHERE id = ?`,
     [...bundleColumns(bundle), actor, bundle.verifiedAt, now, bundle.id],
   );
+  tx.reach('plugin.changed');
   const isDowngrade = kind === 'upgrade' && compareVersions(known.version, bundle.version) === 'downgrade';
   const change = isDowngrade ? 'downgrade' : kind;
   await addConsent(tx, bundle, terms, { kind: change, actor, time: now });

@@ -55,6 +55,7 @@ export async function addConsent(tx: Tx, bundle: AcceptedBundle, terms: Terms, {
       JSON.stringify(egress),
     ],
   );
+  tx.reach('plugin.consented');
 }
 
 /** The bundle that is replaced becomes the first to go back to. */

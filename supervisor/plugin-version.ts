@@ -4,6 +4,7 @@ import type { AuditEntry } from './audit.ts';
 import { createBroker, type HostHandlers, type RateLimiters } from './broker.ts';
 import { type CallsUnderWay, createCallsUnderWay } from './calls-under-way.ts';
 import type { Clock } from './clock.ts';
+import type { Reach } from './failpoints.ts';
 import type { Log } from './log.ts';
 import type { HealthOf, PluginHealth } from './plugin-health.ts';
 import type { PluginLog } from './plugin-log.ts';
@@ -31,6 +32,7 @@ export type VersionDeps = {
   clock: Clock;
   log: Log;
   random(): number;
+  reach?: Reach;
 };
 /** What the versions of one plugin share. */
 export type VersionHome = {
@@ -54,7 +56,7 @@ export function createVersion(
   source: { bundle: VersionBundle; manifest: Manifest; isFirst: boolean },
 ): PluginVersion {
   const { bundle, manifest, isFirst } = source;
-  const { clock, log, runner, random, append, appendDenial, handlers } = deps;
+  const { clock, log, runner, random, append, appendDenial, handlers, reach } = deps;
   const calls = createCallsUnderWay();
   const health = home.health.open(isFirst);
   const runtime = createRuntime({
@@ -78,6 +80,7 @@ export function createVersion(
         append,
         appendDenial,
         clock,
+        ...(reach ? { reach } : {}),
       }),
     append,
     onOutput: (generation, origin, text) => home.log.write(generation, origin, origin === 'supervisor' ? 'warn' : 'info', text),

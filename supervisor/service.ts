@@ -13,6 +13,7 @@ import { lockDataDir } from './data-lock.ts';
 import type { Database } from './database.ts';
 import { createDenialLimiter } from './denial-limiter.ts';
 import { probationMs } from './exchange-bundle.ts';
+import { type Failpoints, noFailpoints, type Reach } from './failpoints.ts';
 import { parseEgressAllow } from './host/egress-rules.ts';
 import { createGuardedClient } from './host/guarded-client.ts';
 import { createHandlers } from './host/handlers.ts';
@@ -46,6 +47,7 @@ export type ServiceDeps = {
   version: string;
   uid: number;
   random(): number;
+  failpoints?: Failpoints;
 };
 export type Service = {
   url: string;
@@ -72,19 +74,20 @@ export async function startService(deps: ServiceDeps): Promise<Service> {
 }
 
 async function build(
-  { config, clock, log, createRunner, version, uid, random }: ServiceDeps,
+  { config, clock, log, createRunner, version, uid, random, failpoints = noFailpoints }: ServiceDeps,
   stops: ReturnType<typeof createStopList>,
 ): Promise<Service> {
   const { dataDir, policy } = config;
+  const { reach } = failpoints;
   checkPaths(config, uid);
   await prepareDataDir(dataDir, uid);
   const lock = await lockDataDir(dataDir);
   stops.add(() => lock.release());
   const headFile = join(dataDir, 'audit.head');
-  const { database, safeMode } = await openOrSetAside({ file: join(dataDir, 'lattice.db'), headFile, clock, log });
+  const { database, safeMode } = await openOrSetAside({ file: join(dataDir, 'lattice.db'), headFile, clock, log, reach });
   if (safeMode) return serveSafely({ config, clock, log, version, uid }, safeMode, stops);
   stops.add(() => database.close());
-  const head = createHeadFile({ file: headFile, database, clock, log });
+  const head = createHeadFile({ file: headFile, database, clock, log, reach });
   stops.add(() => head.stop());
   const unknown = await closeOpenDecisions(database);
   await database.append({ kind: 'service.start', summary: JSON.stringify({ version, outcomes_unknown: unknown }) });
@@ -94,16 +97,16 @@ async function build(
   const denials = createDenialLimiter({ clock, append: database.append });
   stops.add(() => denials.close());
 
-  const tokens = createTokens({ database, clock });
+  const tokens = createTokens({ database, clock, reach });
   const admin = await tokens.ensureAdmin(dataDir);
   const kv = createKvStore({ database, quota: policy.kv });
   const logs = createPluginLogs({ folder: join(dataDir, 'logs'), ...policy.logs, clock, log });
-  const network = await openNetwork({ config, clock, log, database, logs, uid });
+  const network = await openNetwork({ config, clock, log, database, logs, uid, reach });
   stops.add(() => network.delivery.stop());
   const handlers = createHandlers({ kv, logs, sql: database.read, httpFetch: network.httpFetch, notifySend: network.notifySend });
 
   const runner = await createRunner();
-  const bundles = await openBundles(config, clock);
+  const bundles = await openBundles(config, clock, failpoints);
   stops.add(() => bundles.close());
   const supervisor = createSupervisor({
     bundles,
@@ -118,6 +121,7 @@ async function build(
     log,
     random,
     probationMs,
+    reach,
   });
   stops.add(() => supervisor.stop());
 
@@ -150,6 +154,7 @@ async function build(
     log,
     listen: config.listen,
     deny: denials,
+    reach,
     version,
     database: () => ({ state: 'ok', schema }),
     doctor: () => ({
@@ -203,9 +208,17 @@ async function serveSafely(
   };
 }
 
-type Network = { config: Config; clock: Clock; log: Log; database: Database; logs: ReturnType<typeof createPluginLogs>; uid: number };
+type Network = {
+  config: Config;
+  clock: Clock;
+  log: Log;
+  database: Database;
+  logs: ReturnType<typeof createPluginLogs>;
+  uid: number;
+  reach: Reach;
+};
 
-async function openNetwork({ config, clock, log, database, logs, uid }: Network) {
+async function openNetwork({ config, clock, log, database, logs, uid, reach }: Network) {
   const { allow, faults } = parseEgressAllow(config.egressAllow);
   if (faults.length > 0)
     throw new HostError('invalid-params', `LATTICE_EGRESS_ALLOW: ${faults.join('; ')}`, { hint: '<plugin id>=<cidr>[:port],…' });
@@ -219,6 +232,7 @@ async function openNetwork({ config, clock, log, database, logs, uid }: Network)
     client,
     log,
     clock,
+    reach,
     pluginLog: (id, message) => logs.of(id).write(0, 'supervisor', 'warn', message),
   });
   return {
@@ -229,7 +243,11 @@ async function openNetwork({ config, clock, log, database, logs, uid }: Network)
   };
 }
 
-const openBundles = ({ pluginDir, dataDir, trustFile, allowUnsigned }: Config, clock: Clock): Promise<BundleStore> =>
+const openBundles = (
+  { pluginDir, dataDir, trustFile, allowUnsigned }: Config,
+  clock: Clock,
+  failpoints: Failpoints,
+): Promise<BundleStore> =>
   createBundleStore({
     pluginDir,
     stagingDir: join(dataDir, 'staging'),
@@ -241,6 +259,7 @@ const openBundles = ({ pluginDir, dataDir, trustFile, allowUnsigned }: Config, c
         });
       }),
     clock,
+    failpoints,
   });
 
 /** The data directory belongs to the service's user and to nobody else. */

@@ -3,6 +3,7 @@ import { existsSync, lstatSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ManifestFault, manifestLimits, parseManifest } from '../protocol/manifest.ts';
 import { parseStrict } from '../protocol/strict-json.ts';
+import { noFailpoints, type Reach } from './failpoints.ts';
 import { type Verdict, verifyManifest } from './manifest-verify.ts';
 import { BundleFault, type FileDigest, hashFile, inFolder, readCapped } from './read-bundle.ts';
 import { createFile, removeTree, sealTree, syncFolder, withIncoming, writeDurably } from './staging-folder.ts';
@@ -24,7 +25,7 @@ export type Staged =
   | { ok: false; fault: ManifestFault; id: string | null };
 
 /** Verifies a bundle and keeps its bytes in staging, under its name; a refused one leaves nothing there. */
-export async function stageBundle(job: StageJob): Promise<Staged> {
+export async function stageBundle(job: StageJob, reach: Reach = noFailpoints.reach): Promise<Staged> {
   let id: string | null = null;
   try {
     return await inFolder(job.folder, async (at) => {
@@ -32,7 +33,7 @@ export async function stageBundle(job: StageJob): Promise<Staged> {
       id = claimedId(manifest);
       const parsed = parseManifest(manifest);
       if (!parsed.ok) return { ok: false, fault: parsed.fault, id }; // before 64 MiB are read in vain
-      const judged = judgeKept(job, at, manifest) ?? (await keep(job, at, manifest));
+      const judged = judgeKept(job, at, manifest) ?? (await keep(job, at, manifest, reach));
       if (!judged.verdict.ok) return { ok: false, fault: judged.verdict.fault, id };
       return { ok: true, bundleSha256: judged.verdict.bundleSha256, manifest, artifactSha256: judged.artifactSha256 };
     });
@@ -56,13 +57,15 @@ function judgeKept(job: StageJob, at: At, manifest: Buffer): Judged | null {
   return { verdict, artifactSha256: sha256 };
 }
 
-const keep = (job: StageJob, at: At, manifest: Buffer): Promise<Judged> =>
+const keep = (job: StageJob, at: At, manifest: Buffer, reach: Reach): Promise<Judged> =>
   withIncoming(job.staging, async (incoming) => {
     const { sha256, sizeBytes } = copyArtifact(at('artifact'), join(incoming, 'artifact'));
+    reach('staging.copied');
     const verdict = judge(job, manifest, sha256);
     if (verdict.ok && !isIntact(job.staging, verdict, manifest.length, sizeBytes)) {
       writeDurably(join(incoming, 'manifest.json'), manifest);
-      await settle(incoming, verdict, job);
+      reach('staging.filled');
+      await settle(incoming, verdict, job, reach);
     }
     return { verdict, artifactSha256: sha256 };
   });
@@ -79,13 +82,19 @@ function copyArtifact(from: string, to: string): FileDigest {
 }
 
 /** Puts a filled folder in its place, durably and read-only. */
-async function settle(incoming: string, { manifest, bundleSha256 }: Verified, { platform, staging }: StageJob): Promise<void> {
+async function settle(
+  incoming: string,
+  { manifest, bundleSha256 }: Verified,
+  { platform, staging }: StageJob,
+  reach: Reach,
+): Promise<void> {
   const home = join(staging, bundleSha256);
   if (manifest.form === 'v2') {
     const archive = readCapped(join(incoming, 'artifact'), 'artifact', manifestLimits.artifactBytes);
     await unpackArchive(archive, join(incoming, 'files'), { manifest, platform });
   }
   sealTree(incoming);
+  reach('staging.sealed');
   removeTree(home); // not there, or not what it should be
   try {
     renameSync(incoming, home);
@@ -93,7 +102,9 @@ async function settle(incoming: string, { manifest, bundleSha256 }: Verified, { 
     // Another thread may have staged the same bundle in this moment: its bytes are the same, so its copy is as good.
     if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
+  reach('staging.named');
   syncFolder(staging);
+  reach('staging.durable');
 }
 
 type Verified = Verdict & { ok: true };

@@ -2,6 +2,7 @@ import { HostError } from '../protocol/errors.ts';
 import { checkCallScopes, findMethod } from './call-scopes.ts';
 import { abandonExchange, createStatusChange, notAvailable, requireOffered, requireShown, requireTrusted } from './change-status.ts';
 import { createExchange } from './exchange-bundle.ts';
+import { noFailpoints, type Reach } from './failpoints.ts';
 import { judgePublisher } from './judge-publisher.ts';
 import { createKeyedQueue } from './keyed-queue.ts';
 import { requireSettable } from './operator-egress.ts';
@@ -14,12 +15,12 @@ import { defaultInvokeTimeoutMs, viewPlugin, viewPluginDetail } from './view-plu
 import { viewVerification } from './view-verification.ts';
 import { watchTrust } from './watch-trust.ts';
 
-export type SupervisorDeps = PluginTableDeps & { probationMs: number };
+export type SupervisorDeps = PluginTableDeps & { probationMs: number; reach?: Reach };
 type ExchangeRequest = { id: string; bundleSha256?: string };
 
 /** Every change that an operator may ask for, one at a time per plugin, and every look at what is so. */
 export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): Promise<void> } {
-  const { store, bundles } = deps;
+  const { store, bundles, reach = noFailpoints.reach } = deps;
   const table = createPluginTable(deps);
   const { entries, find, findAccepted } = table;
   const queue = createKeyedQueue();
@@ -41,8 +42,8 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
       guard?.();
       return job();
     });
-  const setStatus = createStatusChange({ table, bundles, store, isStopping: () => stopping });
-  const exchange = createExchange({ ...deps, requireRunning });
+  const setStatus = createStatusChange({ table, bundles, store, isStopping: () => stopping, reach });
+  const exchange = createExchange({ ...deps, requireRunning, reach });
 
   /** Accepts the bundle on disk in place of the accepted one. */
   async function upgrade({ id, bundleSha256 }: ExchangeRequest, actor: Actor): Promise<PluginView> {

@@ -5,6 +5,7 @@ import { type Scope, scopes, scopeTable } from '../protocol/scopes.ts';
 import { createAdminToken } from './admin-token.ts';
 import { type Clock, timestamp } from './clock.ts';
 import type { Database, Tx } from './database.ts';
+import { noFailpoints, type Reach } from './failpoints.ts';
 import type { Safeguards } from './safeguards.ts';
 import {
   type Caller,
@@ -26,7 +27,7 @@ const tokenPattern = /^lat_[A-Za-z0-9_-]{43}$/;
 const namePattern = /^[^\p{C}\p{Zl}\p{Zp}]{1,64}$/u; // it stands in lists and log lines
 
 /** Tokens are kept as hashes only: their text is given out once, or stands in the admin's file. */
-export function createTokens({ database, clock }: { database: Database; clock: Clock }) {
+export function createTokens({ database, clock, reach = noFailpoints.reach }: { database: Database; clock: Clock; reach?: Reach }) {
   let loading: Promise<Map<string, LiveToken>> | undefined;
   function loadLive(): Promise<Map<string, LiveToken>> {
     loading ??= readLive(database).catch((error) => {
@@ -75,7 +76,7 @@ export function createTokens({ database, clock }: { database: Database; clock: C
       const live = await find(token);
       return live && { id: live.id, name: live.name, scopes: live.scopes, plugin: live.plugin };
     },
-    ...createAdminToken({ database, clock, find, loadLive }),
+    ...createAdminToken({ database, clock, find, loadLive, reach }),
   };
 }
 

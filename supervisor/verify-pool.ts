@@ -6,11 +6,13 @@ import type { VerifyJob, VerifyResult } from './verify-worker.ts';
 
 const deadlineMs = 60_000;
 
+const ownWorker = new URL(`./verify-worker${extname(import.meta.filename)}`, import.meta.url);
+
 /** Threads that read, hash, unpack and parse what is large and somebody else's, so that the event loop does not. */
-export function createVerifyPool() {
+export function createVerifyPool(worker: URL | null = null) {
   const threads = Math.max(1, availableParallelism() - 1);
   const pool = new Piscina({
-    filename: new URL(`./verify-worker${extname(import.meta.filename)}`, import.meta.url).href,
+    filename: (worker ?? ownWorker).href,
     minThreads: 1,
     maxThreads: threads,
     idleTimeout: 10_000,

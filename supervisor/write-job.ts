@@ -1,6 +1,7 @@
 import { HostError } from '../protocol/errors.ts';
 import { encodeEntry, type PendingRow } from './audit-rows.ts';
 import type { Tx } from './database.ts';
+import type { Reach } from './failpoints.ts';
 import type { Connection } from './sqlite-connection.ts';
 
 export type JobTx = {
@@ -14,7 +15,7 @@ export type JobTx = {
  * After a fault of the disk SQLite may have ended the transaction by itself; a job that went on would then write outside of any. So the
  * first fault is the answer to every later statement, and to the batch.
  */
-export function createJobTx(connection: Connection, written: PendingRow[], stamp: () => string): JobTx {
+export function createJobTx(connection: Connection, written: PendingRow[], stamp: () => string, reach: Reach): JobTx {
   let ended = false;
   let fault: unknown;
   async function guard<T>(call: () => Promise<T>): Promise<T> {
@@ -28,13 +29,19 @@ export function createJobTx(connection: Connection, written: PendingRow[], stamp
     }
   }
   const tx: Tx = {
-    run: (sql, params) => guard(() => connection.run(sql, params)),
+    run: (sql, params) =>
+      guard(async () => {
+        const ran = await connection.run(sql, params);
+        reach('job.statement');
+        return ran;
+      }),
     all: (sql, params) => guard(() => connection.all(sql, params)),
     get: (sql, params) => guard(() => connection.get(sql, params)),
     audit(entry) {
       if (ended) throw new HostError('internal', 'a job wrote an audit row after it had ended');
       written.push(encodeEntry(entry, stamp()));
     },
+    reach,
   };
   const end = () => {
     ended = true;

@@ -3,6 +3,7 @@ import helmet from 'koa-helmet';
 import { asHostError, HostError } from '../../protocol/errors.ts';
 import type { AuditEntry } from '../audit.ts';
 import type { Clock } from '../clock.ts';
+import { noFailpoints, type Reach } from '../failpoints.ts';
 import type { Log } from '../log.ts';
 import { type Authenticate, createIdentify } from './caller.ts';
 import { createRouter, refuseUnrouted, type State } from './dispatch.ts';
@@ -22,6 +23,7 @@ export type ControlPlaneDeps = {
   deny: (entry: AuditEntry, key: string) => void;
   /** Answers what no route answers, to callers with a token; by default there is nothing there. */
   refuseOthers?: () => never;
+  reach?: Reach;
 };
 export type AppDeps = RouteDeps & ControlPlaneDeps;
 
@@ -33,6 +35,7 @@ export function createControlPlane(deps: ControlPlaneDeps, routes: readonly Rout
   const app = new Koa<State>();
   const streams = createEventStreams(deps.clock);
   const nextRequestId = createRequestIds();
+  const { reach = noFailpoints.reach } = deps;
   let stopping = false;
   app.once('stopping', () => {
     stopping = true;
@@ -52,6 +55,8 @@ export function createControlPlane(deps: ControlPlaneDeps, routes: readonly Rout
       answerProblem(ctx, thrown, deps);
     }
     if (stopping && !ctx.headerSent) ctx.set('Connection', 'close');
+    ctx.res.once('finish', () => reach('reply.sent'));
+    reach('reply.ready');
   });
   app.use(createSecurityHeaders());
   app.use(createGate(deps, new Set(routes.filter((route) => route.scope === null).map((route) => route.path))));

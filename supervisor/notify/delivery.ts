@@ -3,6 +3,7 @@ import type { AuditEntry } from '../audit.ts';
 import { type Clock, delay, type Timer } from '../clock.ts';
 import type { Database, Tx } from '../database.ts';
 import { runWithDeadline } from '../deadline.ts';
+import { noFailpoints, type Reach } from '../failpoints.ts';
 import type { GuardedClient } from '../host/guarded-client.ts';
 import type { Log } from '../log.ts';
 import type { Channel, Channels } from './channels.ts';
@@ -21,6 +22,7 @@ export type DeliveryDeps = {
   pluginLog?: (plugin: string, message: string) => void; // one line in the plugin's own log when a message of its is given up
   sendEmail?: SendEmail;
   random?: () => number;
+  reach?: Reach;
 };
 export type Delivery = { start(): void; wake(): void; stop(): Promise<void> };
 
@@ -29,7 +31,7 @@ export type Delivery = { start(): void; wake(): void; stop(): Promise<void> };
  * durable, so that a crash in between repeats it, under the same id. One delivery starts once and stops once.
  */
 export function createDelivery(deps: DeliveryDeps): Delivery {
-  const { database, outbox, log, clock, random = Math.random } = deps;
+  const { database, outbox, log, clock, random = Math.random, reach = noFailpoints.reach } = deps;
   const send = createSend(deps);
   const stopping = new AbortController();
   const inFlight = new Map<string, { plugin: string; ended: Promise<void> }>();
@@ -102,6 +104,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
       () => null,
       (thrown: unknown) => causeOf(thrown),
     );
+    if (failure === null) reach('outbox.sent');
     if (failure === null) return record(row, (tx) => settle(tx, row, 'sent', null));
     if (stopping.signal.aborted) return; // an attempt that we broke off ourselves is not counted
     const attempts = row.attempts + 1;
@@ -118,6 +121,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
 
   async function settle(tx: Tx, row: OutboxRow, state: 'sent' | 'given-up', cause: string | null): Promise<void> {
     await outbox.finish(tx, row.id, state, cause);
+    tx.reach('outbox.settled');
     tx.audit(describeOutcome(row, state, cause));
   }
 

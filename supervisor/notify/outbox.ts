@@ -30,6 +30,7 @@ export function createOutbox(deps: { clock: Clock; waitingPerPlugin?: number }) 
       `INSERT INTO outbox (id, plugin, channel, title, text, severity, created_ms, attempts, next_ms, state) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, 'waiting')`,
       [id, message.plugin, message.channel, message.title, message.text, message.severity, now, now],
     );
+    tx.reach('outbox.queued');
     return id;
   }
 

@@ -12,6 +12,7 @@ import { type BundleOrder, signBundle, testPublisher, trustPolicy } from './sign
 const entries = {
   serve: [fileURLToPath(new URL('../../supervisor/cli/lattice.js', import.meta.url)), 'serve'],
   start: [fileURLToPath(new URL('../../supervisor/dev/start.ts', import.meta.url))],
+  killing: [fileURLToPath(new URL('./serve-killing.ts', import.meta.url))],
 } as const;
 
 /** A test that is ended from outside has no teardown: then the kernel ends the service, where the program that asks for that is installed. */
@@ -75,7 +76,7 @@ export async function startService(home: Home, options: { entry?: keyof typeof e
     LATTICE_LISTEN: '127.0.0.1:0',
     LATTICE_DATA_DIR: home.dataDir,
     LATTICE_LOG_LEVEL: 'info',
-    ...(entry === 'serve'
+    ...(entry !== 'start'
       ? { LATTICE_PLUGIN_DIR: home.pluginDir, LATTICE_PLUGIN_TRUST: home.trustFile, LATTICE_SANDBOX: 'auto', ...rootSettings() }
       : {}),
     ...env,
