@@ -1,6 +1,6 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { createDenseMessage, type DenseMessage } from './dense-message.ts';
-import { createShapeScanner } from './json-shape.ts';
+import { createShapeScanner, type JsonShape } from './json-shape.ts';
 import { type JsonRule, parseOfShape, parseStrict, refuse } from './strict-json.ts';
 import { wireLimits } from './version.ts';
 import { costs } from './work.ts';
@@ -13,7 +13,7 @@ export type WholeFrame =
   | { kind: 'violation'; rule: FrameRule; detail: string };
 export type Frame = WholeFrame | { kind: 'unfinished' }; // a line of very many values: ask again
 
-const LF = 0x0a;
+const byteOrderMark = '\xef\xbb\xbf'; // its bytes, a character for each
 const strayKept = 200;
 const heldPartsMost = 256;
 const denseValues = 2_000; // a line with more is parsed in pieces
@@ -27,10 +27,11 @@ const valuesPerPiece = 1_000;
 export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth: number = wireLimits.depth, inPieces = true) {
   const scanner = createShapeScanner(depth);
   let chunk: Buffer | null = null;
+  let text = ''; // the same, a character for each byte: decoded once, and cut without a copy
   let from = 0;
-  let ascii = true; // so far in this line, and all of the chunk
+  let ascii = true; // all of the chunk, so that its characters are those of the text
   let heldAscii = true;
-  let held: Buffer[] = [];
+  let held: string[] = []; // of a line that began in chunks before, a character for each byte
   let heldBytes = 0;
   let dense: (DenseMessage & { bytes: number }) | null = null;
   let broken = false;
@@ -38,10 +39,15 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth:
 
   function violation(rule: FrameRule, detail: string): WholeFrame {
     broken = true;
-    chunk = null;
+    release();
     dense = null;
     forget();
     return { kind: 'violation', rule, detail };
+  }
+
+  function release(): void {
+    chunk = null;
+    text = '';
   }
 
   function forget(): void {
@@ -50,38 +56,45 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth:
     heldAscii = true;
   }
 
-  function hold(rest: Buffer): Frame | null {
-    scanner.scan(rest, 0, rest.length);
-    work += rest.length * costs.byte;
-    heldBytes += rest.length;
+  function hold(bytes: Buffer): Frame | null {
+    scanner.scan(bytes, from, bytes.length);
+    const length = bytes.length - from;
+    work += length * costs.byte;
+    heldBytes += length;
     heldAscii &&= ascii;
     if (heldBytes > maxLineBytes) return violation('line-too-long', `a line is over ${maxLineBytes} bytes`);
-    held.push(Buffer.from(rest)); // a copy: the chunk is a window on a larger read buffer
-    if (held.length > heldPartsMost) held = [Buffer.concat(held)]; // a line sent byte by byte must not cost an object a byte
+    held.push(text.slice(from));
+    if (held.length > heldPartsMost) held = [held.join('')]; // a line sent byte by byte must not cost a place in a list a byte
     return null;
   }
 
-  function readLine(tail: Buffer): Frame {
-    const lineAscii = ascii && heldAscii;
-    scanner.scan(tail, 0, tail.length);
+  function readLine(bytes: Buffer, start: number, end: number): Frame {
+    scanner.scan(bytes, start, end);
     const shape = scanner.take();
-    const bytes = held.length === 0 ? tail : Buffer.concat([...held, tail]);
-    forget();
-    work += costs.message + bytes.length * costs.byte + shape.values * costs.value;
-    if (bytes.length > maxLineBytes) return violation('line-too-long', `a line is over ${maxLineBytes} bytes`);
-    const first = bytes[0];
-    const byteOrderMark = first === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
-    if (first !== 0x7b && first !== 0x5b && !byteOrderMark) return { kind: 'stray', text: bytes.toString('utf8', 0, strayKept) };
-    if (!lineAscii && !isUtf8(bytes)) return refuseBytes(bytes);
-    const text = lineAscii ? bytes.toString('latin1') : bytes.toString('utf8');
-    if (inPieces && shape.values > denseValues && shape.depth <= depth && first === 0x7b && !text.includes('\0')) {
-      dense = { ...createDenseMessage(text, depth), bytes: bytes.length };
+    const isWhole = held.length === 0;
+    const lineAscii = ascii && heldAscii;
+    const line = isWhole ? text.slice(start, end) : held.join('') + text.slice(start, end);
+    if (!isWhole) forget();
+    work += costs.message + line.length * costs.byte + shape.values * costs.value;
+    if (line.length > maxLineBytes) return violation('line-too-long', `a line is over ${maxLineBytes} bytes`);
+    const first = line.charCodeAt(0);
+    if (first !== 0x7b && first !== 0x5b && !line.startsWith(byteOrderMark))
+      return { kind: 'stray', text: Buffer.from(line, 'latin1').toString('utf8', 0, strayKept) };
+    return readText(lineAscii ? line : isWhole ? bytes.subarray(start, end) : Buffer.from(line, 'latin1'), shape, line.length);
+  }
+
+  /** A line as it is, or the bytes of one that is not ASCII. */
+  function readText(given: string | Buffer, shape: JsonShape, length: number): Frame {
+    if (typeof given !== 'string' && !isUtf8(given)) return refuseBytes(given);
+    const line = typeof given === 'string' ? given : given.toString('utf8');
+    if (inPieces && shape.values > denseValues && shape.depth <= depth && line.charCodeAt(0) === 0x7b && !line.includes('\0')) {
+      dense = { ...createDenseMessage(line, depth), bytes: length };
       return readDense(dense);
     }
-    const parsed = parseOfShape(text, shape, depth);
+    const parsed = parseOfShape(line, shape, depth);
     if (!parsed.ok) return violation(parsed.rule, parsed.detail);
     if (Array.isArray(parsed.value)) return violation('batch', 'a batch is not allowed; send one message a line');
-    return { kind: 'message', value: parsed.value as Record<string, unknown>, bytes: bytes.length }; // it began with {, so it is an object
+    return { kind: 'message', value: parsed.value as Record<string, unknown>, bytes: length }; // it began with {, so it is an object
   }
 
   function refuseBytes(bytes: Buffer): Frame {
@@ -104,6 +117,7 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth:
     push(bytes: Buffer): void {
       if (broken) return;
       chunk = bytes;
+      text = bytes.toString('latin1');
       from = 0;
       ascii = isAscii(bytes);
       work += costs.chunk;
@@ -112,26 +126,23 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth:
     next(): Frame | null {
       if (dense) return readDense(dense);
       if (!chunk) return null;
-      if (from < chunk.length) {
-        const end = chunk.indexOf(LF, from);
+      const end = text.indexOf('\n', from);
+      if (end !== -1) {
         const start = from;
-        if (end !== -1) {
-          from = end + 1;
-          return readLine(chunk.subarray(start, end));
-        }
+        from = end + 1;
+        return readLine(chunk, start, end);
       }
-      const rest = from < chunk.length ? chunk.subarray(from) : null;
-      chunk = null;
-      return rest ? hold(rest) : null;
+      const rest = from < chunk.length ? hold(chunk) : null;
+      release();
+      return rest;
     },
     /** To be called at the end of the stream: half a line is a violation, half a stray print is not. */
     end(): WholeFrame | null {
       if (broken || heldBytes === 0) return null;
-      const first = held[0]?.[0];
-      if (first === 0x7b || first === 0x5b) return violation('partial-line-at-end', 'the stream ended inside a line');
-      const text = Buffer.concat(held).toString('utf8', 0, strayKept);
+      const line = held.join('');
+      if (line.startsWith('{') || line.startsWith('[')) return violation('partial-line-at-end', 'the stream ended inside a line');
       forget();
-      return { kind: 'stray', text };
+      return { kind: 'stray', text: Buffer.from(line, 'latin1').toString('utf8', 0, strayKept) };
     },
     heldBytes: () => heldBytes + (dense?.bytes ?? 0) + (chunk?.length ?? 0),
     /** What was done since the last time this was asked. */

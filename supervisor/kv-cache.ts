@@ -12,7 +12,7 @@ export type KvCache = {
 };
 
 const overhead = 128; // of an entry, counted like characters
-const longestKept = 64 * 1024; // one large value must not push out thousands of small ones
+const longestKept = 128 * 1024; // one large value must not push out thousands of small ones
 
 /** The entries that were used last. Every write goes through this process, so what it holds is what is committed. */
 export function createKvCache(most: number): KvCache {

@@ -24,6 +24,14 @@ t.test('given a write whose fate is unknown, when a read that began before it en
   t.equal(cache.get('b', 'k'), undefined);
 });
 
+t.test('given a value of 64 KiB, when it is committed, then it is kept like a small one', async (t) => {
+  const cache = createKvCache(10_000_000);
+
+  cache.commit('b', 'k', entry('x'.repeat(64 * 1024)));
+
+  t.equal(cache.get('b', 'k')?.value?.length, 64 * 1024);
+});
+
 t.test('given more entries than fit, when another comes, then the one that was used longest ago goes', async (t) => {
   const cache = createKvCache(3 * 200);
   for (const key of ['a', 'b', 'c']) cache.commit('b', key, entry('x'.repeat(60)));
@@ -40,7 +48,7 @@ t.test('given an entry that grows over what one may take, when it is written, th
   const cache = createKvCache(10_000_000);
   cache.commit('b', 'k', entry('x'));
 
-  cache.commit('b', 'k', entry('x'.repeat(100_000), 2));
+  cache.commit('b', 'k', entry('x'.repeat(200_000), 2));
 
   t.equal(cache.get('b', 'k'), undefined);
 });
