@@ -1,5 +1,6 @@
 import type { Risk } from './capabilities.ts';
 import type { ManifestV3 } from './manifest.ts';
+import type { PayloadSchema } from './payload-schema.ts';
 import type { Scope } from './scopes.ts';
 
 export const manifestForms = ['v1', 'v2', 'v3'] as const;
@@ -14,6 +15,9 @@ export type ServiceMethod = {
   scopes: readonly Scope[];
   timeout_ms?: number | undefined;
   budget?: InvokeBudget | undefined; // v1 and v2: always there
+  /** What a caller must give and what it gets, where the manifest says so; only v3 can. */
+  params?: PayloadSchema | undefined;
+  result?: PayloadSchema | undefined;
 };
 export type ServiceRow = { name: string; methods: readonly ServiceMethod[] };
 

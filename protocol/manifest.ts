@@ -4,6 +4,7 @@ import { capabilities, capabilityNames, isCapability, pluginTypes, typeRefusal }
 import { ShapeFault } from './go-json.ts';
 import { type Manifest, normaliseV3 } from './manifest-form.ts';
 import { normalisePublic } from './normalise-public.ts';
+import { payloadSchema } from './payload-schema.ts';
 import { decodePublicManifest, schemaV2 } from './public-manifest.ts';
 import { checkPublicManifest } from './public-rules.ts';
 import { reservedIds } from './reserved-ids.ts';
@@ -93,6 +94,8 @@ export const manifestV3 = z
                 effect: z.enum(['read', 'write', 'host']),
                 scopes: z.array(z.enum(scopes)).refine(unique, 'a scope stands twice'),
                 timeout_ms: z.int().min(1).max(60_000).optional(),
+                params: payloadSchema.optional(),
+                result: payloadSchema.optional(),
               }),
             )
             .min(1)
@@ -205,5 +208,6 @@ function parseV3(raw: Record<string, unknown>): ParsedManifest {
       signed: { payload: signingBytes(raw), signature: checked.data.signature_ed25519 },
     };
   const [issue] = checked.error.issues;
-  return fail('invalid-manifest', `/${issue?.path.join('/') ?? ''}: ${issue?.message ?? 'refused'}`);
+  const rule: unknown = issue?.code === 'custom' ? issue.params?.rule : undefined;
+  return fail(typeof rule === 'string' ? rule : 'invalid-manifest', `/${issue?.path.join('/') ?? ''}: ${issue?.message ?? 'refused'}`);
 }

@@ -2,6 +2,7 @@ import { compare, valid } from 'semver';
 import type { Capability } from '../protocol/capabilities.ts';
 import { defaultResources, type Resources } from '../protocol/manifest.ts';
 import type { Manifest, ServiceMethod } from '../protocol/manifest-form.ts';
+import { describeSchema } from './describe-schema.ts';
 
 export type AddedRemoved<Name extends string = string> = { added: Name[]; removed: Name[] };
 /** `unordered`: at least one of the two is no version that could be compared. */
@@ -68,7 +69,7 @@ const methodsOf = ({ services = [] }: Manifest): Map<string, ServiceMethod> =>
   new Map(services.flatMap(({ name, methods }) => methods.map((method) => [`${name}.${method.name}`, method] as const)));
 
 /** `scopes`: what a caller needs beside `plugin:call`; none named means an administrator. */
-const describeMethod = ({ effect, scopes, timeout_ms, budget }: ServiceMethod): Record<string, string> => ({
+const describeMethod = ({ effect, scopes, timeout_ms, budget, params, result }: ServiceMethod): Record<string, string> => ({
   effect,
   scopes:
     scopes.length === 0
@@ -81,6 +82,8 @@ const describeMethod = ({ effect, scopes, timeout_ms, budget }: ServiceMethod): 
   budget: budget
     ? `${budget.timeout_ms} ms, ${budget.stdout_bytes} + ${budget.stderr_bytes} bytes, ${budget.host_calls} host calls`
     : 'default',
+  params: params ? describeSchema(params) : 'anything',
+  result: result ? describeSchema(result) : 'anything',
 });
 
 const describeIdentity = ({ name, publisher, unsigned, type, engine, wire, form }: Manifest): Record<string, string> => ({

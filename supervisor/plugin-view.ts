@@ -1,5 +1,6 @@
 import type { Capability } from '../protocol/capabilities.ts';
 import type { ManifestForm } from '../protocol/manifest-form.ts';
+import type { PayloadSchema } from '../protocol/payload-schema.ts';
 import type { Differences, VersionChange } from './bundle-difference.ts';
 import type { Status } from './plugin-lifecycle.ts';
 import type { ConsentKind } from './plugin-store.ts';
@@ -123,12 +124,22 @@ export type PluginBrief = Pick<
   other_runtimes: OtherRuntimeView[];
 };
 
+/** `params`, `result`: the schema that the manifest declares, null where it declares none. */
+export type MethodView = {
+  name: string;
+  effect: string;
+  scopes: string[];
+  timeout_ms: number;
+  params: PayloadSchema | null;
+  result: PayloadSchema | null;
+};
+
 /** More about one plugin: what it declares. */
 export type PluginDetail = PluginView & {
   engine: string;
   routes: { path: string; methods: string[] }[];
   read_buckets: string[];
-  services: { name: string; methods: { name: string; effect: string; scopes: string[]; timeout_ms: number }[] }[];
+  services: { name: string; methods: MethodView[] }[];
   resources: Record<string, number>;
   accepted_by: string | null;
   consents: ConsentView[]; // the newest first, at most 50

@@ -1,6 +1,7 @@
 import { HostError } from '../protocol/errors.ts';
 import { checkCallScopes, findMethod } from './call-scopes.ts';
 import { abandonExchange, createStatusChange, notAvailable, requireOffered, requireShown, requireTrusted } from './change-status.ts';
+import { checkCallPayload } from './check-call-payload.ts';
 import { createExchange } from './exchange-bundle.ts';
 import { noFailpoints, type Reach } from './failpoints.ts';
 import { judgePublisher } from './judge-publisher.ts';
@@ -91,8 +92,10 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
 
   async function call(request: CallRequest, actor: Actor, options: CallOptions): Promise<unknown> {
     const entry = find(request.id);
-    const row = findMethod(manifestOf(entry), request);
+    const manifest = manifestOf(entry);
+    const row = findMethod(manifest, request);
     checkCallScopes(request.id, row, actor);
+    checkCallPayload(manifest, row, request);
     const { calls, runtime } = findAccepted(request.id).serving;
     const end = calls.begin(actor.id);
     try {

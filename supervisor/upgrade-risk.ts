@@ -74,6 +74,8 @@ function judgeServices({ services: { removed, changed } }: Differences): Reason[
 function judgeMethod({ method, changes }: MethodChange): Reason[] {
   return changes.flatMap(({ field, from, to }): Reason[] => {
     if (field === 'scopes') return judgeScopes(method, scopesIn(from), scopesIn(to));
+    if (field === 'params') return [{ level: 'medium', text: `callers of ${method} may have to send something else` }];
+    if (field === 'result') return [{ level: 'low', text: `callers of ${method} may get something else` }];
     return field === 'effect' ? [judgeEffect(method, from, to)] : [];
   });
 }

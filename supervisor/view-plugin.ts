@@ -83,6 +83,8 @@ export function viewPluginDetail(entry: PluginEntry, refused: RefusedBundle | nu
         effect: method.effect,
         scopes: [...method.scopes],
         timeout_ms: method.timeout_ms ?? defaultInvokeTimeoutMs,
+        params: method.params ?? null,
+        result: method.result ?? null,
       })),
     })),
     resources: { ...defaultResources, ...manifest.resources },

@@ -5,6 +5,7 @@ import { capabilities, isCapability } from '../../protocol/capabilities.ts';
 import { HostError } from '../../protocol/errors.ts';
 import { hostMethodNames, hostMethods } from '../../protocol/host-methods.ts';
 import { parseManifest, schemaV3 } from '../../protocol/manifest.ts';
+import type { ServiceMethod } from '../../protocol/manifest-form.ts';
 import { findPackageRoot } from '../package-root.ts';
 import { fillTemplate } from './fill-template.ts';
 import { isCheckout, packageName } from './own-package.ts';
@@ -94,13 +95,31 @@ function createManifest({ id, name, publisher, capabilities: wanted, egress }: N
     engine: isNative ? 'native' : 'node',
     capabilities: wanted,
     ...(egress.length > 0 ? { egress } : {}),
-    services: [{ name: 'greeter', methods: [{ name: 'greet', effect: 'read', scopes: ['plugin:call'], timeout_ms: 5000 }] }],
+    services: [{ name: 'greeter', methods: [createMethod(wanted.includes('kv:read') && wanted.includes('kv:write'))] }],
   };
   const packed = { ...manifest, digest_sha256: '0'.repeat(64), signature_ed25519: Buffer.alloc(64).toString('base64') };
   const parsed = parseManifest(Buffer.from(JSON.stringify(packed)));
   if (!parsed.ok) throw new HostError('invalid-params', parsed.fault.detail, { rule: parsed.fault.code, hint: 'see lattice new --help' });
   return manifest;
 }
+
+/** What the templates answer to. `counts`: they have a store to count in. */
+const createMethod = (counts: boolean): ServiceMethod => ({
+  name: 'greet',
+  effect: 'read',
+  scopes: ['plugin:call'],
+  timeout_ms: 5000,
+  params: {
+    type: 'object',
+    properties: { name: { type: 'string', description: 'who is greeted', minLength: 1, maxLength: 64 } },
+    required: ['name'],
+  },
+  result: {
+    type: 'object',
+    properties: { message: { type: 'string' }, ...(counts ? { count: { type: 'integer', minimum: 1 } } : {}) },
+    required: ['message', ...(counts ? ['count'] : [])],
+  },
+});
 
 function renderPackage({ id, language }: NewPlugin, packageSpecifier: string): string {
   const manifest = {

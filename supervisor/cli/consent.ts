@@ -127,8 +127,10 @@ function describeOther({ differences: { routes, services, resources, identity } 
     ...services.changed.flatMap(({ method, changes }) => changes.map(({ field, from, to }) => `${method}, ${field}: ${from} -> ${to}`)),
     ...resources.map(({ name, from, to }) => `${name}: ${from} -> ${to}`),
   ];
-  return changes.length > 0 ? ['  Also changed:', ...changes.map((change) => `    - ${visible(change)}`)] : [];
+  return changes.length > 0 ? ['  Also changed:', ...changes.map((change) => `    - ${cut(visible(change))}`)] : [];
 }
+
+const cut = (text: string): string => (text.length > 400 ? `${text.slice(0, 400)}…` : text);
 
 /** Refuses before anything is asked of the service where nobody could be asked for consent. */
 export function requireSomebody(cli: Cli, yes: boolean): void {

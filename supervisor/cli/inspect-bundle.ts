@@ -6,6 +6,7 @@ import type { Manifest } from '../../protocol/manifest-form.ts';
 import { parseStrict } from '../../protocol/strict-json.ts';
 import type { Cli } from './cli.ts';
 import { describeCapabilities } from './consent.ts';
+import { describePayloads } from './describe-payloads.ts';
 import { visible } from './visible.ts';
 
 export async function inspect(cli: Cli, folder: string): Promise<void> {
@@ -65,7 +66,7 @@ function render(view: View): string {
   const methods = view.services.flatMap((service) =>
     service.methods.map(
       (method) =>
-        `    ${service.name}.${method.name}  effect ${method.effect}, for callers with ${method.scopes.join(' ') || 'plugin:admin'}`,
+        `    ${service.name}.${method.name}${describePayloads(method)}  effect ${method.effect}, for callers with ${method.scopes.join(' ') || 'plugin:admin'}`,
     ),
   );
   const platforms = view.platforms === null ? '' : `, for ${view.platforms.map(visible).join(', ')}`;

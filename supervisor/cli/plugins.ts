@@ -5,6 +5,7 @@ import { addCallVerbs } from './call.ts';
 import type { Cli } from './cli.ts';
 import { apiPath } from './client.ts';
 import { describeCapabilities, describeForm, describeVerification } from './consent.ts';
+import { describePayloads } from './describe-payloads.ts';
 import { addLifecycleVerbs } from './lifecycle.ts';
 import { addLogVerbs } from './logs.ts';
 import { signerOf } from './signer.ts';
@@ -95,7 +96,7 @@ function describePlugin(cli: Cli, plugin: PluginDetail): string[] {
   const methods = plugin.services.flatMap((service) =>
     service.methods.map(
       (method) =>
-        `    - ${service.name}.${method.name} (${method.effect}; needs ${[...new Set(['plugin:call', ...(method.scopes.length > 0 ? method.scopes : ['plugin:admin'])])].join(' ')})`,
+        `    - ${service.name}.${method.name}${describePayloads(method)} (${method.effect}; needs ${[...new Set(['plugin:call', ...(method.scopes.length > 0 ? method.scopes : ['plugin:admin'])])].join(' ')})`,
     ),
   );
   return [

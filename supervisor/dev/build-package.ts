@@ -13,7 +13,7 @@ const dist = join(root, 'dist');
 rmSync(dist, { recursive: true, force: true });
 const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
 await execa(process.execPath, [compiler, '-p', join(root, 'tsconfig.build.json')], { stdio: ['ignore', 'inherit', 'inherit'] });
-for (const file of globSync('supervisor/**/*.{sql,tmpl}', { cwd: root })) {
+for (const file of globSync('supervisor/**/{*.sql,*.tmpl,inspector/*.{html,css,js}}', { cwd: root })) {
   mkdirSync(join(dist, dirname(file)), { recursive: true });
   cpSync(join(root, file), join(dist, file));
 }

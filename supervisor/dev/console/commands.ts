@@ -29,36 +29,33 @@ export const commandsHelp = [
   'q                        quit',
 ].join('\n');
 
-type Deps = { harness: Harness; print(text: string): void; quit(): void };
+/** `onCallFailed`: beside the event that tells of it. */
+type Deps = { harness: Harness; print(text: string): void; quit(): void; onCallFailed?(error: HostError): void };
 
 /** Does what one key or one line of input says. What goes wrong is told, and ends nothing. */
-export async function runCommand(text: string, { harness, print, quit }: Deps): Promise<void> {
+export async function runCommand(text: string, { harness, print, quit, onCallFailed }: Deps): Promise<void> {
   const [name = '', rest = ''] = [text.trim().slice(0, 1), text.trim().slice(1).trim()];
   try {
     if (name === 'r') await harness.reload();
     else if (name === 'c') {
       const { service, method, payload } = parseCall(rest);
-      await harness.call(service, method, payload);
+      await harness.call(service, method, payload).catch((thrown: unknown) => onCallFailed?.(harness.clean(asHostError(thrown))));
     } else if (name === 'p') harness.isPaused() ? harness.resume() : harness.pause();
     else if (name === 'f') harness.inject(rest);
     else if (name === 'k') print(await describeEntries(harness));
     else if (name === 'q') quit();
     else if (name !== '') print(commandsHelp);
   } catch (thrown) {
-    const { code, message, details } = asHostError(thrown);
-    if (wasTold(name, code)) return;
-    print(`${message}${typeof details.hint === 'string' ? `\n  hint: ${details.hint}` : ''}`);
+    const { message, details } = asHostError(thrown);
+    if (name !== 'r') print(`${message}${typeof details.hint === 'string' ? `\n  hint: ${details.hint}` : ''}`); // the events of a reload tell all of it
   }
 }
-
-/** The events of a reload and of a call that was made tell all of it. */
-const wasTold = (name: string, code: string): boolean =>
-  name === 'r' || (name === 'c' && code !== 'invalid-params' && code !== 'method-not-found');
 
 async function describeEntries(harness: Harness): Promise<string> {
   const rows = await harness.kv();
   if (rows.length === 0) return 'the buckets are empty';
   return rows
-    .map(({ bucket, key, revision, value }) => `${bucket}  ${key}  r${revision}  ${String(harness.redact(value)).slice(0, 200)}`)
+    .map((row) => harness.redact(row) as typeof row) // an object stays one
+    .map(({ bucket, key, revision, value }) => `${bucket}  ${key}  r${revision}  ${value.slice(0, 200)}`)
     .join('\n');
 }

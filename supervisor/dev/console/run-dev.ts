@@ -72,7 +72,7 @@ export async function runDev(cli: Cli, options: DevOptions): Promise<void> {
       : await runUntilQuit({ cli, options, harness, screen, live, counts, inspector, quit });
     tellUnused(harness);
     if (peak) propose(harness, options, screen, peak.peak());
-    if (failure) throw failure;
+    if (failure) throw harness.clean(failure);
   } finally {
     peak?.stop();
     await harness.stop();

@@ -1,9 +1,11 @@
+import { findPayloadFault } from '../../../protocol/check-payload.ts';
 import { asHostError, HostError } from '../../../protocol/errors.ts';
-import type { Manifest } from '../../../protocol/manifest-form.ts';
+import type { Manifest, ServiceMethod } from '../../../protocol/manifest-form.ts';
 import type { AuditRow } from '../../audit.ts';
 import { queryAudit } from '../../audit-query.ts';
 import type { Dispatch, HostHandlers } from '../../broker.ts';
 import { findMethod } from '../../call-scopes.ts';
+import { checkCallPayload } from '../../check-call-payload.ts';
 import { type Clock, createRealClock } from '../../clock.ts';
 import type { LoadedBundle } from '../../loaded-bundle.ts';
 import { codeOfFailedStart } from '../../run-record.ts';
@@ -16,7 +18,7 @@ import { asFailure, type HarnessEvent, type NewEvent } from './harness-events.ts
 import { createLivePlugin, type LivePlugin } from './live-plugin.ts';
 import type { Captured } from './mock-handlers.ts';
 import type { StoredEntry } from './mock-world.ts';
-import { createRedactor, listSecrets } from './redact.ts';
+import { createRedactor, listSecrets, listStoredSecrets, type Redactor } from './redact.ts';
 import { openSource } from './source-bundle.ts';
 import { openWorkshop, type Workshop } from './workshop.ts';
 
@@ -52,15 +54,27 @@ export async function openHarness(options: HarnessOptions) {
   const source = openSource(options.folder);
   let fixture = options.fixture ?? checkFixture({});
   const configOf = () => ({ ...fixture.config, ...options.config });
-  let redact = createRedactor(listSecrets(configOf()));
+  const openRedactor = (): Redactor => {
+    const stored = [fixture.kv ?? {}, ...Object.values(fixture.buckets ?? {})];
+    return createRedactor([...listSecrets(configOf()), ...stored.flatMap(listStoredSecrets)]);
+  };
+  let redactor = openRedactor();
   const workshop = options.workshop ?? (await openWorkshop());
   let lastCall = 0;
   let lastHostCall = 0;
   let live: LivePlugin | null = null;
   let turn: Promise<unknown> = Promise.resolve();
 
-  const tell = (event: NewEvent): void => options.onEvent?.({ at: Math.round(real.monotonicMs() - openedAt), ...event });
+  /** The one way out of here for whatever a plugin said, so that secrets are taken out in one place. */
+  const tell = (event: NewEvent): void =>
+    options.onEvent?.({ at: Math.round(real.monotonicMs() - openedAt), ...(redactor.redact(event) as NewEvent) }); // its own fields keep their form
   for (const text of workshop.warnings) tell({ kind: 'note', level: 'warn', text });
+
+  /** An error as it may be shown. */
+  const clean = (error: HostError): HostError =>
+    new HostError(error.code, String(redactor.redact(error.message)), redactor.redact(error.details) as HostError['details'], {
+      cause: error,
+    }); // an object stays one
 
   async function build(): Promise<LoadedBundle> {
     const began = real.monotonicMs();
@@ -83,13 +97,13 @@ export async function openHarness(options: HarnessOptions) {
     }
     live ??= await createLivePlugin({ ...options, fixture, config: configOf(), clock: options.clock ?? real }, bundle, {
       workshop,
-      redact,
+      learn: (secret) => redactor.learn(secret),
       tell,
       nextId: () => ++lastHostCall,
     });
     options.onBundle?.(bundle);
     const armed = await live.start(bundle);
-    if (!armed.ok) throw notStarted(armed, live.lastWords());
+    if (!armed.ok) throw clean(notStarted(armed, live.lastWords()));
   }
 
   /** Starts and stops follow each other, however often they are asked for. */
@@ -105,23 +119,35 @@ export async function openHarness(options: HarnessOptions) {
   }
 
   async function call(service: string, method: string, payload: unknown = null, more: Partial<InvokeOptions> = {}): Promise<unknown> {
-    const { manifest, runtime } = plugin();
-    const row = findMethod(manifest(), { id: manifest().id, service, method, payload });
+    const { manifest, runtime, advise } = plugin();
     const [id, name, began] = [++lastCall, `${service}.${method}`, real.monotonicMs()];
-    tell({ kind: 'invoke', id, method: name, payload: redact(payload) });
+    tell({ kind: 'invoke', id, method: name, payload });
     const ms = () => real.monotonicMs() - began;
     const onProgress = (value: unknown) => {
-      tell({ kind: 'progress', id, method: name, value: redact(value) });
+      tell({ kind: 'progress', id, method: name, value });
       more.onProgress?.(value);
     };
     try {
+      const asked = { id: manifest().id, service, method, payload };
+      const row = findMethod(manifest(), asked);
+      checkCallPayload(manifest(), row, asked);
       const result = await runtime.invoke(service, method, payload, { timeoutMs: row.timeout_ms ?? invokeTimeoutMs, ...more, onProgress });
-      tell({ kind: 'answer', id, method: name, ms: ms(), outcome: { ok: true, result: redact(result) } });
+      tell({ kind: 'answer', id, method: name, ms: ms(), outcome: { ok: true, result } });
+      tellOddResult(name, row, result);
       return result;
     } catch (thrown) {
-      tell({ kind: 'answer', id, method: name, ms: ms(), outcome: { ok: false, error: asFailure(asHostError(thrown)) } });
-      throw thrown;
+      const error = advise(asHostError(thrown));
+      tell({ kind: 'answer', id, method: name, ms: ms(), outcome: { ok: false, error: asFailure(error) } });
+      throw error;
     }
+  }
+
+  /** A server hands such a result on: what the method did is done. Its author wants to know. */
+  function tellOddResult(name: string, row: ServiceMethod, result: unknown): void {
+    const fault = row.result && findPayloadFault(row.result, result ?? null);
+    if (!fault) return;
+    const place = fault.message.replace(/^the payload/, 'it');
+    tell({ kind: 'note', level: 'warn', text: `the result of ${name} is not what plugin.json declares: ${place}` });
   }
 
   return {
@@ -137,7 +163,7 @@ export async function openHarness(options: HarnessOptions) {
           await live?.close();
           live = null;
           fixture = next;
-          redact = createRedactor(listSecrets(configOf()));
+          redactor = openRedactor();
         }
         await arm();
       }),
@@ -170,7 +196,8 @@ export async function openHarness(options: HarnessOptions) {
     /** From now on; `times` of its occurrences. */
     inject: (fault: string | Fault): void => plugin().inject(typeof fault === 'string' ? parseFault(fault) : fault),
     /** Takes out what looks like a secret, and the secrets of the settings. */
-    redact: (value: unknown): unknown => redact(value),
+    redact: (value: unknown): unknown => redactor.redact(value),
+    clean,
     tell,
   };
 }

@@ -10,13 +10,13 @@ import type { Launch, Runner } from '../../runner.ts';
 import { createRuntime } from '../../runtime.ts';
 import { createFaultDecider } from '../faults/faults.ts';
 import type { Fixture } from '../fixture/fixture-schema.ts';
+import { createAdvice } from './author-hints.ts';
 import { explainDenial } from './explain-denial.ts';
 import { createGate } from './gate.ts';
 import type { HarnessOptions } from './harness.ts';
 import type { Failure, NewEvent } from './harness-events.ts';
 import { interpose } from './interposer.ts';
 import { createMockWorld, policy } from './mock-world.ts';
-import type { Redact } from './redact.ts';
 import { readUsage } from './usage.ts';
 import { createCallWatch } from './watch-calls.ts';
 import { createWideGrant } from './wide-grant.ts';
@@ -27,10 +27,10 @@ type Settings = Pick<HarnessOptions, 'grantAll' | 'faults' | 'messages' | 'onLin
   config: Readonly<Record<string, unknown>>;
   clock: Clock;
 };
-type Surroundings = { workshop: Workshop; redact: Redact; tell(event: NewEvent): void; nextId(): number };
+type Surroundings = { workshop: Workshop; learn(secret: unknown): void; tell(event: NewEvent): void; nextId(): number };
 
 /** One plugin on the service's own runtime, runner and broker, and the made-up world it asks. */
-export async function createLivePlugin(settings: Settings, first: LoadedBundle, { workshop, redact, tell, nextId }: Surroundings) {
+export async function createLivePlugin(settings: Settings, first: LoadedBundle, { workshop, learn, tell, nextId }: Surroundings) {
   const real = createRealClock();
   const { id } = first.manifest;
   const log = createHarnessLog(tell);
@@ -38,7 +38,8 @@ export async function createLivePlugin(settings: Settings, first: LoadedBundle, 
   const wide = settings.grantAll ? createWideGrant(id, first.manifest.type) : null;
   let bundle = first;
   const explain = (failure: Failure, params: unknown) => explainDenial(failure, bundle.manifest, params);
-  const calls = createCallWatch({ clock: real, redact, tell, nextId, gate: gate.wait, explain });
+  const advice = createAdvice(() => bundle.manifest);
+  const calls = createCallWatch({ clock: real, learn, tell, nextId, gate: gate.wait, explain, advise: advice.ofHostCall });
   const faults = createFaultDecider(settings.faults ?? [], (fault, step) => tell({ kind: 'fault', fault, step }));
   const world = await createMockWorld({
     pluginId: id,
@@ -47,8 +48,8 @@ export async function createLivePlugin(settings: Settings, first: LoadedBundle, 
     log,
     mockEverything: settings.grantAll === true,
     onRedirect: (from, location) => wide?.allowRedirect(from, location),
-    onLog: (level, text) => tell({ kind: 'log', source: 'plugin', level, text: String(redact(text)) }),
-    onNotification: ({ id: _id, ...captured }) => tell({ kind: 'notification', ...(redact(captured) as typeof captured) }), // an object stays one
+    onLog: (level, text) => tell({ kind: 'log', source: 'plugin', level, text }),
+    onNotification: ({ id: _id, ...captured }) => tell({ kind: 'notification', ...captured }),
     onFixtureAnswer: calls.answeredByFixture,
   });
   const rates = createRates(real, settings.replaced !== undefined);
@@ -57,7 +58,7 @@ export async function createLivePlugin(settings: Settings, first: LoadedBundle, 
 
   function onLine(direction: 'in' | 'out', line: string): void {
     settings.onLine?.(direction, line);
-    if (settings.messages) tell({ kind: 'message', direction, message: redact(readMessage(line)), bytes: Buffer.byteLength(line) });
+    if (settings.messages) tell({ kind: 'message', direction, message: readMessage(line), bytes: Buffer.byteLength(line) });
   }
 
   const runner: Runner = {
@@ -107,7 +108,7 @@ export async function createLivePlugin(settings: Settings, first: LoadedBundle, 
     append: world.database.append,
     onOutput(_generation, from, text) {
       if (from === 'stderr') lastWords = [...lastWords, text].slice(-20);
-      tell({ kind: 'log', source: from, level: from === 'stderr' ? 'info' : 'warn', text: String(redact(text)) });
+      tell({ kind: 'log', source: from, level: from === 'stderr' ? 'info' : 'warn', text });
     },
   });
 
@@ -117,9 +118,10 @@ export async function createLivePlugin(settings: Settings, first: LoadedBundle, 
     gate,
     runtime,
     inject: faults.add,
+    advise: advice.ofCall,
     manifest: (): Manifest => bundle.manifest,
     used: () => wide?.used() ?? null,
-    lastWords: (): readonly string[] => lastWords.map((line) => String(redact(line))),
+    lastWords: (): readonly string[] => lastWords,
     usage: () => readUsage(runtime.view().pid),
     limits: () => createLaunch(bundle, generation, settings.config, policy.ceilings, []).resources,
     start(next: LoadedBundle) {
@@ -171,6 +173,6 @@ function readMessage(line: string): unknown {
   try {
     return JSON.parse(line) as unknown;
   } catch {
-    return line.slice(0, 1000);
+    return line; // no message: what the plugin printed to stdout
   }
 }

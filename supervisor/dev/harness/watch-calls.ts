@@ -1,22 +1,23 @@
-import { asHostError } from '../../../protocol/errors.ts';
+import { asHostError, type HostError } from '../../../protocol/errors.ts';
 import type { BrokerDeps, Dispatch } from '../../broker.ts';
 import { printable } from '../../broker.ts';
 import type { Clock } from '../../clock.ts';
 import type { Fix } from './explain-denial.ts';
 import { type AnsweredBy, asFailure, type Failure, type NewEvent, type Outcome } from './harness-events.ts';
-import type { Redact } from './redact.ts';
+import { isSecretName } from './secret-forms.ts';
 
 type Deps = {
   clock: Clock;
-  redact: Redact;
+  learn(secret: unknown): void;
   tell(event: NewEvent): void;
   nextId(): number;
   gate(): Promise<void> | null;
   explain(failure: Failure, params: unknown): Fix[];
+  advise(error: HostError, params: unknown): HostError;
 };
 
 /** Tells of every host call with its verdict and duration, and holds one back while a developer looks at it. */
-export function createCallWatch({ clock, redact, tell, nextId, gate, explain }: Deps) {
+export function createCallWatch({ clock, learn, tell, nextId, gate, explain, advise }: Deps) {
   let denied = false;
   const byFixture = new WeakSet<object>();
 
@@ -30,7 +31,9 @@ export function createCallWatch({ clock, redact, tell, nextId, gate, explain }: 
     watch:
       (dispatch: Dispatch): Dispatch =>
       async (rawMethod, rawParams, context) => {
-        const [id, method, params] = [nextId(), printable(rawMethod), redact(rawParams)];
+        const [id, method, params] = [nextId(), printable(rawMethod), rawParams];
+        const isSecret = method.startsWith('kv.') && isSecretName(String(fieldOf(params, 'key') ?? ''));
+        if (isSecret) learn(fieldOf(params, 'value'));
         tell({ kind: 'host-call', id, method, params });
         const held = gate();
         if (held) {
@@ -53,18 +56,21 @@ export function createCallWatch({ clock, redact, tell, nextId, gate, explain }: 
             by,
             ms,
             outcome,
-            fixes: outcome.ok ? [] : explain(outcome.error, rawParams),
+            fixes: outcome.ok ? [] : explain(outcome.error, params),
           });
         };
         try {
           const result = await answer;
-          end({ ok: true, result: redact(result) });
+          if (isSecret) learn(fieldOf(result, 'value')); // before it is on its way to the plugin, and in a record
+          end({ ok: true, result });
           return result;
         } catch (thrown) {
-          const failure = asFailure(asHostError(thrown));
-          end({ ok: false, error: { ...failure, details: redact(failure.details) as typeof failure.details } }); // an object stays one
+          end({ ok: false, error: asFailure(advise(asHostError(thrown), params)) });
           throw thrown;
         }
       },
   };
 }
+
+const fieldOf = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;

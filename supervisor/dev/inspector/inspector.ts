@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { asHostError, errorTable, HostError } from '../../../protocol/errors.ts';
 import { hostMethodNames } from '../../../protocol/host-methods.ts';
+import { describeSchema } from '../../describe-schema.ts';
 import { runCommand } from '../console/commands.ts';
 import { describeEvent } from '../console/describe-event.ts';
 import { faultTable } from '../faults/fault-table.ts';
@@ -14,6 +15,7 @@ import { createAccess } from './inspector-access.ts';
 const files = {
   '/': ['page.html', 'text/html; charset=utf-8'],
   '/page.js': ['page.js', 'text/javascript; charset=utf-8'],
+  '/call-form.js': ['call-form.js', 'text/javascript; charset=utf-8'],
   '/page.css': ['page.css', 'text/css; charset=utf-8'],
 } as const;
 const headers = {
@@ -67,7 +69,8 @@ export async function openInspector(harness: Harness, quit: () => void): Promise
     if (route !== 'POST /command') throw new HostError('not-found', 'there is no such page');
     const { text } = await readBody(request);
     const said: string[] = [];
-    await runCommand(String(text), { harness, print: (line) => void said.push(line), quit });
+    const onCallFailed = ({ message }: HostError) => void said.push(message);
+    await runCommand(String(text), { harness, print: (line) => void said.push(line), quit, onCallFailed });
     if (said.length > 0) throw new HostError('invalid-params', said.join('\n'));
     sendJson(response, 200, {});
   }
@@ -136,7 +139,14 @@ function describePlugin(harness: Harness): object {
     name: manifest?.name ?? 'no plugin yet',
     version: manifest?.version ?? '',
     methods: (manifest?.services ?? []).flatMap(({ name, methods }) =>
-      methods.map((method) => ({ name: `${name}.${method.name}`, effect: method.effect, timeout_ms: method.timeout_ms ?? 30_000 })),
+      methods.map((method) => ({
+        name: `${name}.${method.name}`,
+        effect: method.effect,
+        timeout_ms: method.timeout_ms ?? 30_000,
+        params: method.params ?? null,
+        takes: method.params ? describeSchema(method.params) : 'anything',
+        gives: method.result ? describeSchema(method.result) : 'anything',
+      })),
     ),
     actions: Object.fromEntries(Object.entries(faultActions).map(([action, { doc }]) => [action, doc])),
     steps: [...new Set([...hostMethodNames, ...Object.keys(faultTable).filter((step) => !step.startsWith('tool.'))])],

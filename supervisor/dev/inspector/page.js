@@ -1,4 +1,6 @@
 // Everything that is shown was written by a plugin, so all of it goes in as text.
+import { createFields } from './call-form.js';
+
 const find = (id) => document.getElementById(id);
 const mostRows = 2000;
 
@@ -67,10 +69,42 @@ async function refreshBuckets() {
 
 const createOption = (value, title = '') => Object.assign(document.createElement('option'), { value, textContent: value, title });
 
-function showPlugin({ name, version, methods, actions, steps }) {
+const methods = new Map();
+
+/** The fields write the payload; whoever wants something else writes it there. */
+function showFields() {
+  const { params = null, takes = '', gives = '' } = methods.get(find('method').value) ?? {};
+  find('takes').textContent = takes === '' ? '' : `takes ${takes}, gives ${gives}`;
+  find('fields').replaceChildren();
+  if (params === null) return;
+  const { element, read } = createFields(params);
+  const write = () => {
+    try {
+      find('payload').value = JSON.stringify(read(), null, 1);
+    } catch {
+      // the browser says at the field what is wrong with it
+    }
+  };
+  element.addEventListener('input', write);
+  find('fields').append(element);
+  write();
+}
+
+/** After a reload that changed no method, what was filled in stays. */
+function showMethods(rows) {
+  if (JSON.stringify(rows) === JSON.stringify([...methods.values()])) return;
+  const before = find('method').value;
+  methods.clear();
+  for (const row of rows) methods.set(row.name, row);
+  find('method').replaceChildren(...rows.map((row) => createOption(row.name, `effect ${row.effect}, ${row.timeout_ms} ms`)));
+  if (methods.has(before)) find('method').value = before;
+  showFields();
+}
+
+function showPlugin({ name, version, methods: rows, actions, steps }) {
   find('name').textContent = `${name} ${version}`;
   document.title = `${name} · Lattice inspector`;
-  find('method').replaceChildren(...methods.map((row) => createOption(row.name, `effect ${row.effect}, ${row.timeout_ms} ms`)));
+  showMethods(rows);
   find('steps').replaceChildren(...steps.map((step) => createOption(step)));
   find('faults').replaceChildren(
     ...Object.entries(actions).map(([action, doc]) => {
@@ -89,6 +123,7 @@ find('call').addEventListener('submit', (event) => {
   event.preventDefault();
   void command(`c ${find('method').value} ${find('payload').value}`);
 });
+find('method').addEventListener('change', showFields);
 find('reload').addEventListener('click', () => void command('r'));
 find('pause').addEventListener('click', () => void command('p'));
 find('refresh').addEventListener('click', () => void run(refreshBuckets()));

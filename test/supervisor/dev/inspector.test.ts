@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import { openWorkshop } from '../../../supervisor/dev/harness/workshop.ts';
 import { type Inspector, openInspector } from '../../../supervisor/dev/inspector/inspector.ts';
 import { eventually } from '../../support/eventually.ts';
-import { openTestHarness, pluginFolder } from '../../support/plugin-folder.ts';
+import { openTestHarness, type PluginText, pluginFolder } from '../../support/plugin-folder.ts';
 import { testFolder } from '../../support/test-folder.ts';
 
 const workshop = await openWorkshop();
@@ -15,8 +15,8 @@ const code = `{ services: { tool: {
   async put(value, { host }) { await host.kv.put({ key: '<b>k<b>', value }); return 'stored'; },
 } } }`;
 
-async function openPage(t: Test) {
-  const folder = pluginFolder(t, { code, manifest: { name: 'Stores things', capabilities: ['kv:write'] } });
+async function openPage(t: Test, plugin: PluginText = { code, manifest: { name: 'Stores things', capabilities: ['kv:write'] } }) {
+  const folder = pluginFolder(t, plugin);
   let inspector: Inspector | null = null;
   const { harness } = await openTestHarness(t, workshop, { folder, messages: true, onEvent: (event) => inspector?.show(event) });
   inspector = await openInspector(harness, () => {});
@@ -45,28 +45,29 @@ function ask(url: URL, { method = 'GET', path, body, headers = {} }: Asked): Pro
   });
 }
 
+/** A page of a browser of its own; `outside` are the requests that left the inspector. */
+async function browse(t: Test, url: URL) {
+  const profile = testFolder(t, {});
+  const args = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run'];
+  const browser = await puppeteer.launch({ executablePath: browserPath, headless: true, userDataDir: profile, args });
+  t.teardown(() => browser.close());
+  const page = await browser.newPage();
+  const problems: string[] = [];
+  const outside: string[] = [];
+  page.on('pageerror', (error) => problems.push(String(error)));
+  page.on('console', (message) => message.type() === 'error' && !message.text().includes('status of 400') && problems.push(message.text()));
+  page.on('request', (each) => each.url().startsWith(url.origin) || outside.push(each.url()));
+  const shows = (selector: string, text: string) =>
+    page.waitForFunction(`document.querySelector(${JSON.stringify(selector)}).textContent.includes(${JSON.stringify(text)})`);
+  return { page, shows, problems, outside };
+}
+
 t.test(
   'given a browser, when the page is opened, then it shows, calls, faults and pauses, and what a plugin wrote stays text',
   needsBrowser,
   async (t) => {
     const { harness, url } = await openPage(t);
-    const profile = testFolder(t, {});
-    const args = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run'];
-    const browser = await puppeteer.launch({ executablePath: browserPath, headless: true, userDataDir: profile, args });
-    t.teardown(() => browser.close());
-    const page = await browser.newPage();
-    const problems: string[] = [];
-    const outside: string[] = [];
-    page.on('pageerror', (error) => problems.push(String(error)));
-    page.on(
-      'console',
-      (message) => message.type() === 'error' && !message.text().includes('status of 400') && problems.push(message.text()),
-    );
-    page.on('request', (each) => each.url().startsWith(url.origin) || outside.push(each.url()));
-
-    const shows = (selector: string, text: string) =>
-      page.waitForFunction(`document.querySelector(${JSON.stringify(selector)}).textContent.includes(${JSON.stringify(text)})`);
-
+    const { page, shows, problems, outside } = await browse(t, url);
     await page.goto(url.href);
     await shows('#name', 'Stores things 1.0.0');
     t.notMatch(page.url(), url.hash, 'the token is out of the address');
@@ -89,6 +90,65 @@ t.test(
     await page.locator('#pause').click();
     await eventually(() => harness.isPaused());
     t.same([problems, outside], [[], []]);
+  },
+);
+
+const order = {
+  type: 'object',
+  properties: {
+    name: { type: 'string', title: 'Name <b>', description: 'who is greeted', minLength: 1, maxLength: 20 },
+    times: { type: 'integer', minimum: 1, maximum: 5, default: 2 },
+    mood: { enum: ['glad', 'sad'] },
+    loud: { type: 'boolean' },
+    tags: { type: 'array', items: { type: 'string' } },
+    at: { type: 'object', properties: { city: { type: 'string' }, zip: { type: ['string', 'null'] } }, required: ['zip'] },
+  },
+  required: ['name', 'mood'],
+};
+const method = (name: string, more: object = {}) => ({ name, effect: 'read', scopes: [], ...more });
+
+t.test(
+  'given declared payloads, when a method is chosen, then each property has its input, and they make the payload',
+  needsBrowser,
+  async (t) => {
+    const methods = [
+      method('echo', { params: order, result: order }),
+      method('one', { params: { type: 'number', maximum: 9 } }),
+      method('any'),
+    ];
+    const services = [{ name: 'tool', methods }];
+    const echoes = '{ services: { tool: { echo: (x) => x, one: (x) => x, any: (x) => x } } }';
+    const { url } = await openPage(t, { code: echoes, manifest: { services } });
+    const { page, shows, problems } = await browse(t, url);
+    const field = (name: string) => `#fields [data-field="${name}"]`;
+    const payload = () => page.$eval('#payload', (area) => JSON.parse((area as unknown as { value: string }).value));
+
+    await page.goto(url.href);
+    await shows('#fields', 'who is greeted');
+    t.same(await payload(), { name: '', times: 2, mood: 'glad', at: { zip: null } }, 'what is proposed stands there');
+    t.equal(await page.$$eval('#fields b', (found) => found.length), 0, 'no markup came of it');
+    await page.locator(field('name')).fill('Ada');
+    await page.locator(field('times')).fill('3');
+    await page.select(field('mood'), '1');
+    await page.select(field('loud'), '0');
+    await page.locator(field('tags')).fill('["a"]');
+    await page.locator(field('city')).fill('Hamburg');
+    t.same(await payload(), { name: 'Ada', times: 3, mood: 'sad', loud: true, tags: ['a'], at: { city: 'Hamburg', zip: null } });
+    await page.locator('#call button').click();
+    await shows('#timeline', '"city":"Hamburg"');
+
+    await page.locator('#payload').fill('{"name":"Ada","mood":"cross"}');
+    await page.locator('#call button').click();
+    await shows('#said', '/mood must be one of "glad", "sad"');
+    await page.locator(field('times')).fill('9');
+    await page.locator('#call button').click();
+    t.equal(await page.$eval(field('times'), (input) => (input as unknown as { validity: { valid: boolean } }).validity.valid), false);
+    await page.select('#method', 'tool.one');
+    await page.locator(field('payload')).fill('7');
+    t.equal(await payload(), 7);
+    await page.select('#method', 'tool.any');
+    t.equal(await page.$$eval('#fields input', (found) => found.length), 0, 'what is not declared has no field');
+    t.same(problems, []);
   },
 );
 
@@ -118,7 +178,7 @@ t.test('given the token, when it is used, then it counts once, and its cookie is
 
 t.test('given the page, when it is fetched, then its policy allows nothing from elsewhere, and it holds no token', async (t) => {
   const { url, token } = await openPage(t);
-  for (const path of ['/', '/page.js', '/page.css']) {
+  for (const path of ['/', '/page.js', '/call-form.js', '/page.css']) {
     const { status, body, headers } = await ask(url, { path });
     t.equal(status, 200, path);
     t.match(headers['content-security-policy'], /^default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';/);

@@ -56,7 +56,12 @@ export function samplePlugin(id: string, changes: Partial<PluginDetail> = {}): P
     egress: ['api.example.com:443'],
     routes: [],
     read_buckets: ['default'],
-    services: [{ name: 'greeter', methods: [{ name: 'greet', effect: 'read', scopes: ['node:read'], timeout_ms: 5000 }] }],
+    services: [
+      {
+        name: 'greeter',
+        methods: [{ name: 'greet', effect: 'read', scopes: ['node:read'], timeout_ms: 5000, params: null, result: null }],
+      },
+    ],
     resources: { memory_mib: 128 },
     accepted_by: null,
     consents: [],
