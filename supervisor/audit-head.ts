@@ -42,6 +42,7 @@ export function createHeadFile(deps: { file: string; database: Database; clock: 
   const { file, database, clock, log, reach = noFailpoints.reach } = deps;
   let written = -1;
   let trusted: boolean | undefined;
+  let failing = false; // told once, not twice a second
   let stopped = false;
   let timer: Timer | undefined;
 
@@ -52,8 +53,12 @@ export function createHeadFile(deps: { file: string; database: Database; clock: 
       if (!trusted || head.seq === written) return;
       await replaceFile(file, `${JSON.stringify(head)}\n`, reach);
       written = head.seq;
+      if (failing) log.info('audit.head.recovered', { seq: head.seq });
+      failing = false;
     } catch (error) {
-      log.warn('audit.head.failed', { error: String(error), hint: 'free space on the disk of the data directory and check its owner' });
+      if (!failing)
+        log.warn('audit.head.failed', { error: String(error), hint: 'free space on the disk of the data directory and check its owner' });
+      failing = true;
     }
   }
   async function loop(): Promise<void> {

@@ -14,6 +14,7 @@ export const auditKinds = [
   'denials.closed',
   'notify.delivery',
   'audit.pruned',
+  'storage.recovered',
 ] as const;
 export type AuditKind = (typeof auditKinds)[number];
 

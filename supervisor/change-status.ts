@@ -57,6 +57,13 @@ export function abandonExchange({ incoming, outgoing }: AcceptedPlugin): Promise
   return Promise.all([incoming?.version.runtime.close(), outgoing?.version.runtime.close()]);
 }
 
+/** What is wanted stays as it was stored, and the next start of the service goes by that. */
+const stoppedOnly = (id: string, error: HostError): HostError =>
+  new HostError(error.code, `${id} is stopped, but that could not be stored: ${error.message}`, {
+    ...error.details,
+    hint: `disable it again once it can be, or it starts with the service: ${String(error.details.hint ?? '')}`,
+  });
+
 /** Takes a plugin from one status to another, and waits until it is so. */
 export function createStatusChange({ table, bundles, store, isStopping, reach }: Deps) {
   async function install(entry: PluginEntry, { bundleSha256: shown, egress }: StatusRequest, actor: Actor): Promise<void> {
@@ -93,9 +100,11 @@ export function createStatusChange({ table, bundles, store, isStopping, reach }:
     const stopped = Promise.all([accepted.serving.runtime.stop(), abandonExchange(accepted)]);
     try {
       accepted.record = await store.setStatus(entry.id, 'disabled', { actor: actor.id });
-    } finally {
+    } catch (error) {
       await stopped;
+      throw error instanceof HostError && error.code === 'storage-unavailable' ? stoppedOnly(entry.id, error) : error;
     }
+    await stopped;
   }
 
   return async function setStatus(request: StatusRequest, actor: Actor): Promise<void> {

@@ -4,6 +4,7 @@ import type { AuditEntry } from './audit.ts';
 import type { Head } from './audit-chain.ts';
 import { readHead } from './audit-rows.ts';
 import type { Clock } from './clock.ts';
+import type { StorageFault } from './commit-faults.ts';
 import { prepareDatabaseFile } from './database-file.ts';
 import { noFailpoints, type Reach } from './failpoints.ts';
 import { createGroupCommit } from './group-commit.ts';
@@ -42,6 +43,8 @@ export type Database = {
   head(): Head;
   /** Transactions committed since it was opened. */
   commits(): number;
+  /** Why the last commit failed; null once one has worked again. */
+  fault(): StorageFault | null;
   /** Commits what is queued. Later writes are refused. */
   close(): Promise<void>;
 };
@@ -118,6 +121,7 @@ async function compose(writer: Connection, reader: Connection, deps: Deps): Prom
     append: group.append,
     head: group.head,
     commits: group.commits,
+    fault: group.fault,
     close() {
       closing ??= shut();
       return closing;

@@ -2,10 +2,11 @@ import { HostError } from '../protocol/errors.ts';
 import type { Head } from './audit-chain.ts';
 import { createAuditInserter, encodeEntry, type PendingRow, readHead } from './audit-rows.ts';
 import { type Clock, type Timer, timestamp } from './clock.ts';
+import { createCommitFaults } from './commit-faults.ts';
 import type { Database, Tx } from './database.ts';
 import { noFailpoints, type Reach } from './failpoints.ts';
 import type { Log } from './log.ts';
-import { type Connection, errorNumber } from './sqlite-connection.ts';
+import type { Connection } from './sqlite-connection.ts';
 import { createJobTx } from './write-job.ts';
 
 type Job = { run(tx: Tx): Promise<unknown>; resolve(value: unknown): void; reject(reason: unknown): void };
@@ -14,7 +15,6 @@ type Settled = { rows: readonly PendingRow[]; settle: readonly (() => void)[] };
 
 const itemsPerCommit = 2000; // some 15 ms of work: a caller waits for the batch before its own and for its own
 const lingerMs = 10; // rows that nobody waits for: a commit each would cost more than all else that a read does
-const failureLogMs = 1000;
 const isJob = (item: Job | PendingRow): item is Job => 'run' in item;
 
 /** The only writer. What is queued while one transaction runs goes into the next, so one commit and its fsync serve them all. */
@@ -24,7 +24,7 @@ export function createGroupCommit(deps: {
   log: Log;
   head: Head;
   reach?: Reach;
-}): Pick<Database, 'write' | 'append' | 'head' | 'commits'> & { end(): Promise<void> } {
+}): Pick<Database, 'write' | 'append' | 'head' | 'commits' | 'fault'> & { end(): Promise<void> } {
   const { connection, clock, reach = noFailpoints.reach } = deps;
   const insert = createAuditInserter(connection);
   const queue: Batch[] = [];
@@ -35,7 +35,7 @@ export function createGroupCommit(deps: {
   let lingering: Timer | undefined;
   let ended = false;
   const stamp = createStamp(clock);
-  const failures = createFailureLog(clock, deps.log);
+  const faults = createCommitFaults({ clock, log: deps.log, write });
 
   function enqueue(item: Job | PendingRow, urgent = true): Promise<void> {
     let batch = queue.at(-1);
@@ -94,24 +94,26 @@ export function createGroupCommit(deps: {
       headKnown = false; // a commit that reports an error may still be durable
       await connection.run('ROLLBACK').catch(() => undefined); // SQLite may have rolled back by itself
       const reason = asCommitError(error);
-      failures.failed(reason, batch.items.length);
+      faults.failed(reason, batch.items.length);
       failBatch(batch, reason);
       return;
     }
-    failures.worked();
+    faults.worked();
     batch.committed.resolve();
     for (const settle of settled.settle) settle();
     reach('commit.told');
   }
 
+  function write<T>(run: (tx: Tx) => Promise<T>): Promise<T> {
+    if (ended) return Promise.reject(closedError());
+    return new Promise((resolve, reject) => {
+      // The value that the queue hands back is the one that this very job returned.
+      enqueue({ run, resolve: resolve as (value: unknown) => void, reject });
+    });
+  }
+
   return {
-    write(run) {
-      if (ended) return Promise.reject(closedError());
-      return new Promise((resolve, reject) => {
-        // The value that the queue hands back is the one that this very job returned.
-        enqueue({ run, resolve: resolve as (value: unknown) => void, reject });
-      });
-    },
+    write,
     append(entry, when) {
       try {
         if (ended) throw closedError();
@@ -124,8 +126,10 @@ export function createGroupCommit(deps: {
     },
     head: () => head,
     commits: () => commits,
+    fault: faults.fault,
     async end() {
       ended = true;
+      faults.end();
       workNow();
       await working;
     },
@@ -172,31 +176,6 @@ function createStamp(clock: Clock): () => string {
     if (nowMs !== lastMs) text = timestamp(clock);
     lastMs = nowMs;
     return text;
-  };
-}
-
-/** A full disk fails batches by the thousand: one line a second says so, and one that it is over. */
-function createFailureLog(clock: Clock, log: Log): { failed(error: HostError, items: number): void; worked(): void } {
-  let unlogged = 0;
-  let lastMs: number | undefined;
-  return {
-    failed(error, items) {
-      unlogged += items;
-      if (lastMs !== undefined && clock.monotonicMs() - lastMs < failureLogMs) return;
-      log.error('database.commit.failed', {
-        error: error.message,
-        sqlite: errorNumber(error),
-        hint: error.details.hint,
-        refused: unlogged,
-      });
-      lastMs = clock.monotonicMs();
-      unlogged = 0;
-    },
-    worked() {
-      if (lastMs !== undefined) log.info('database.commit.recovered', { refused: unlogged });
-      lastMs = undefined;
-      unlogged = 0;
-    },
   };
 }
 

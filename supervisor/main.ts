@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asHostError, HostError } from '../protocol/errors.ts';
+import { exitCodeOf } from './cli/exit-codes.ts';
 import { type Clock, createRealClock } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
+import { asDiskError } from './disk-fault.ts';
 import { type Failpoints, noFailpoints } from './failpoints.ts';
 import { createLog, type Log } from './log.ts';
 import { findPackageRoot } from './package-root.ts';
@@ -16,7 +18,7 @@ const stopMostMs = 8_000;
 
 /**
  * Runs the service until it is told to stop: SIGTERM or SIGINT stop it, SIGHUP reads the trust policy again and rescans. A fault at start is
- * printed, with what mends it, and ends the process with 1 (2 for a faulty configuration).
+ * printed, with what mends it, and ends the process with the exit code of its word (2 for a faulty configuration).
  */
 export async function runService(
   onReady: (service: Service, config: Config) => void = () => {},
@@ -44,10 +46,10 @@ export async function runService(
     takeSignals(service, log);
     onReady(service, config);
   } catch (thrown) {
-    const error = asHostError(thrown);
+    const error = asHostError(asDiskError(thrown));
     const hint = typeof error.details.hint === 'string' ? `\n  ${error.details.hint}` : '';
     process.stderr.write(`lattice: ${error.code === 'internal' ? describe(error.cause ?? error) : error.message}${hint}\n`);
-    process.exit(error.code === 'invalid-params' ? 2 : 1);
+    process.exit(exitCodeOf(error));
   }
 }
 

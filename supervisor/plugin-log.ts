@@ -3,6 +3,7 @@ import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asHostError } from '../protocol/errors.ts';
 import { type Clock, timestamp } from './clock.ts';
+import { asDiskError } from './disk-fault.ts';
 import type { Log } from './log.ts';
 import type { LogLine } from './plugin-view.ts';
 
@@ -15,6 +16,7 @@ type Run = {
   notedBytes: number;
   buffer: string[];
   writing: Promise<void> | null;
+  torn: boolean; // the last write failed, perhaps in the middle of a line
 };
 
 const lineMost = 8192;
@@ -58,7 +60,7 @@ export function createPluginLog({ folder, runBytes, runs, clock, log }: PluginLo
   }
 
   function begin(number: number): Run {
-    const run: Run = { number, seq: 0, bytes: 0, droppedBytes: 0, notedBytes: 0, buffer: [], writing: null };
+    const run: Run = { number, seq: 0, bytes: 0, droppedBytes: 0, notedBytes: 0, buffer: [], writing: null, torn: false };
     const all = [...open, run].sort((a, b) => a.number - b.number);
     open = all.slice(-openMost);
     for (const older of all) if (older.number < number) noteDropped(older);
@@ -97,10 +99,13 @@ export function createPluginLog({ folder, runBytes, runs, clock, log }: PluginLo
       const text = run.buffer.join('');
       run.buffer = [];
       try {
-        await appendFile(join(folder, fileName(run.number)), text, { mode: 0o600 });
+        await appendFile(join(folder, fileName(run.number)), run.torn ? `\n${text}` : text, { mode: 0o600 });
+        run.torn = false;
       } catch (error) {
         run.droppedBytes += Buffer.byteLength(text);
-        log.warn('plugin.log', { error: asHostError(error).code });
+        // Once for each time that the disk fails: a plugin writes faster than anybody reads the service's log.
+        if (!run.torn) log.warn('plugin.log', { error: asHostError(asDiskError(error)).message });
+        run.torn = true;
       }
     }
     run.writing = null;

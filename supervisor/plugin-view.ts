@@ -156,9 +156,10 @@ export type SandboxView = {
   layers: { layer: string; available: boolean; detail: string; how_to_get: string }[];
 };
 
-/** Whether there is a database to work on; in safe mode why not, and under which name it was kept. Never a path. */
+/** Whether there is a database to work on, and whether it can be written; in safe mode why not, and under which name it was kept. Never a path. */
 export type DatabaseView =
   | { state: 'ok'; schema: number }
+  | { state: 'unwritable'; schema: number; since: string; rule: string; detail: string; hint: string }
   | { state: 'safe-mode'; since: string; rule: string; detail: string; set_aside: string | null; hint: string };
 
 /** What a doctor looks at. */

@@ -25,7 +25,8 @@ export type Cause =
   | 'sandbox-failed' // it was found whole, and could not be set up this time
   | 'trust-lost'
   | 'bundle-gone'
-  | 'spawn-failed';
+  | 'spawn-failed'
+  | 'storage-unavailable'; // no start is recorded, so none happens: the disk's fault, not the plugin's
 
 const fatalCauses: ReadonlySet<Cause> = new Set(['configuration', 'artifact-refused', 'sandbox-unavailable', 'trust-lost', 'bundle-gone']);
 
@@ -38,6 +39,9 @@ export function causeOfExit(code: number | null, signal: string | null): Cause {
   return 'exit-code';
 }
 
+/** A start that the disk refused is tried again and again, and is no crash of the plugin: it must not use up its budget. */
+export const isCounted = (cause: Cause): boolean => cause !== 'storage-unavailable';
+
 /** Only crashes within the period count, so ten minutes of health give the whole budget back. */
 export const recentCrashes = (crashTimesMs: readonly number[], nowMs: number): number[] =>
   crashTimesMs.filter((at) => at <= nowMs && nowMs - at < restartPolicy.periodMs);
@@ -46,6 +50,7 @@ export const recentCrashes = (crashTimesMs: readonly number[], nowMs: number): n
 export function judgeExit(wantedRunning: boolean, cause: Cause, crashTimesMs: readonly number[], nowMs: number): Fact {
   if (fatalCauses.has(cause)) return 'fatal';
   if (!wantedRunning) return 'exited';
+  if (!isCounted(cause)) return 'crashed';
   return recentCrashes(crashTimesMs, nowMs).length >= restartPolicy.intensity ? 'exhausted' : 'crashed';
 }
 

@@ -2,7 +2,7 @@ import { asHostError, type ErrorCode } from '../protocol/errors.ts';
 import { type Clock, timestamp } from './clock.ts';
 import type { ExitRecord, Health } from './plugin-store.ts';
 import type { ExitView } from './plugin-view.ts';
-import { type Cause, judgeExit, recentCrashes } from './restart-policy.ts';
+import { type Cause, isCounted, judgeExit, recentCrashes } from './restart-policy.ts';
 import type { Exit } from './runner.ts';
 import type { Fact } from './runtime-states.ts';
 
@@ -50,7 +50,7 @@ export function concludeRun(
   const { generation, health, clock, nowMs } = context;
   const expected = context.stopping && record.fault === null;
   const cause = expected ? 'stopped' : (record.fault?.cause ?? exit.cause);
-  const crashTimesMs = expected ? health.crashTimesMs : recentCrashes([...health.crashTimesMs, nowMs], nowMs);
+  const crashTimesMs = expected || !isCounted(cause) ? health.crashTimesMs : recentCrashes([...health.crashTimesMs, nowMs], nowMs);
   const fact = expected ? 'exited' : judgeExit(context.wantedRunning, cause, crashTimesMs, nowMs);
   const row: ExitRecord = {
     generation,
@@ -63,11 +63,13 @@ export function concludeRun(
     stderrTail: exit.lastLines ? exit.lastLines.slice(-stderrKept).map((text) => text.slice(0, lineMost)) : record.stderrTail,
     lastHostCall: record.lastHostCall,
   };
+  // The tries of a start that the disk refuses are one line, or they would push out what ended the process before them.
+  const before = !isCounted(cause) && health.exits[0]?.cause === cause ? health.exits.slice(1) : health.exits;
   return {
     fact,
     expected,
     exit: row,
-    health: { ...health, exits: [row, ...health.exits].slice(0, exitsKept), crashTimesMs, broken: fact === 'exhausted' },
+    health: { ...health, exits: [row, ...before].slice(0, exitsKept), crashTimesMs, broken: fact === 'exhausted' },
     message: expected ? null : describeExit(row),
   };
 }
@@ -98,6 +100,7 @@ export function causeOfFailedStart(thrown: unknown): Cause {
   const { code } = asHostError(thrown);
   if (code === 'sandbox-unavailable') return 'sandbox-unavailable';
   if (code === 'not-found') return 'bundle-gone';
+  if (code === 'storage-unavailable') return 'storage-unavailable';
   return code === 'verification-failed' ? 'trust-lost' : 'spawn-failed';
 }
 

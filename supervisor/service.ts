@@ -33,9 +33,11 @@ import { createPluginStore } from './plugin-store.ts';
 import type { SandboxView, Supervisor } from './plugin-view.ts';
 import type { Runner } from './runner.ts';
 import { createStopList } from './stop-list.ts';
+import { checkWritable } from './storage/check-writable.ts';
 import { openOrSetAside } from './storage/open-or-set-aside.ts';
 import { describeSafeMode, startSafeMode } from './storage/safe-mode.ts';
 import type { SafeModeRecord } from './storage/set-aside.ts';
+import { createStorageView } from './storage/view-storage.ts';
 import { createSupervisor } from './supervisor.ts';
 import { createTokens } from './tokens.ts';
 
@@ -81,6 +83,7 @@ async function build(
   const { reach } = failpoints;
   checkPaths(config, uid);
   await prepareDataDir(dataDir, uid);
+  await checkWritable(dataDir);
   const lock = await lockDataDir(dataDir);
   stops.add(() => lock.release());
   const headFile = join(dataDir, 'audit.head');
@@ -138,9 +141,9 @@ async function build(
     sandbox: runner.sandbox,
     clock,
   });
-  const schema = await readSchemaVersion(database.read);
+  const storage = createStorageView(database, await readSchemaVersion(database.read));
   const app = createApp({
-    supervisor,
+    supervisor: { ...supervisor, health: () => storage.judge(supervisor.health()) },
     trust: bundles,
     tokens,
     kv,
@@ -156,14 +159,14 @@ async function build(
     deny: denials,
     reach,
     version,
-    database: () => ({ state: 'ok', schema }),
+    database: storage.view,
     doctor: () => ({
       version,
       node: process.versions.node,
       uid,
       runner: runner.name,
       sandbox: runner.sandbox(),
-      database: { state: 'ok', schema },
+      database: storage.view(),
       audit_rows: database.head().seq,
       plugins: supervisor.health().plugins,
       refused: supervisor.refused(),

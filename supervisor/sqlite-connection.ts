@@ -1,6 +1,7 @@
 import sqlite3 from 'sqlite3';
 import { HostError } from '../protocol/errors.ts';
 import type { Row, Sql } from './database.ts';
+import { diskFaults } from './disk-fault.ts';
 
 export type Connection = Sql & { exec(sql: string): Promise<void>; close(): Promise<void> };
 export const openModes = {
@@ -12,19 +13,20 @@ export const openModes = {
 const mostStatements = 200; // the audit query alone has some dozens of shapes
 
 const retryHint = 'the service goes on by itself once the cause is gone';
-const repairHint = 'stop the service, keep a copy of the file, and restore a backup';
-const hints: Readonly<Record<number, string>> = {
-  [sqlite3.FULL]: `free space on the disk of the data directory; ${retryHint}`,
-  [sqlite3.BUSY]: `another program holds the database: end it; ${retryHint}`,
-  [sqlite3.LOCKED]: `another program holds the database: end it; ${retryHint}`,
-  [sqlite3.IOERR]: `check the disk of the data directory and the system log; ${retryHint}`,
-  [sqlite3.NOMEM]: `the machine is out of memory; ${retryHint}`,
-  [sqlite3.READONLY]: 'make the data directory and the database writable for the user of the service',
-  [sqlite3.PERM]: 'make the data directory and the database writable for the user of the service',
-  [sqlite3.CANTOPEN]: 'check that the data directory exists and belongs to the user of the service',
-  [sqlite3.PROTOCOL]: 'the file system does not lock files as SQLite needs it: use a local disk',
-  [sqlite3.CORRUPT]: repairHint,
-  [sqlite3.NOTADB]: repairHint,
+const busy = { rule: 'database-busy', hint: `another program holds the database: end it; ${retryHint}` };
+const damaged = { rule: 'damaged-database', hint: 'stop the service, keep a copy of the file, and restore a backup' };
+const causes: Readonly<Record<number, { rule: string; hint: string }>> = {
+  [sqlite3.FULL]: diskFaults.full,
+  [sqlite3.BUSY]: busy,
+  [sqlite3.LOCKED]: busy,
+  [sqlite3.IOERR]: diskFaults.broken,
+  [sqlite3.NOMEM]: { rule: 'out-of-memory', hint: `the machine is out of memory; ${retryHint}` },
+  [sqlite3.READONLY]: diskFaults.notOurs,
+  [sqlite3.PERM]: diskFaults.notOurs,
+  [sqlite3.CANTOPEN]: { rule: 'not-writable', hint: 'check that the data directory exists and belongs to the user of the service' },
+  [sqlite3.PROTOCOL]: { rule: 'file-locks', hint: 'the file system does not lock files as SQLite needs it: use a local disk' },
+  [sqlite3.CORRUPT]: damaged,
+  [sqlite3.NOTADB]: damaged,
 };
 
 /** The SQLite number of an error, or that of the error which caused it; 0 for anything else. */
@@ -36,10 +38,10 @@ export function errorNumber(thrown: unknown): number {
 
 /** What the disk, the file system or another program did becomes `storage-unavailable`; what a statement did wrong stays as it is. */
 export function asStorageError(thrown: unknown): unknown {
-  const hint = hints[errorNumber(thrown)];
-  if (hint === undefined || thrown instanceof HostError) return thrown;
+  const cause = causes[errorNumber(thrown)];
+  if (cause === undefined || thrown instanceof HostError) return thrown;
   const word = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'unknown';
-  return new HostError('storage-unavailable', `the database cannot be used: ${word}`, { hint, sqlite: word }, { cause: thrown });
+  return new HostError('storage-unavailable', `the database cannot be used: ${word}`, { ...cause, sqlite: word }, { cause: thrown });
 }
 
 /** One connection behind promises. Its statements run one after the other: two in flight would each block a thread of the pool. */

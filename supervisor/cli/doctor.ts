@@ -59,8 +59,10 @@ function describe(cli: Cli, found: Finding): string {
   return `${head}\n${safe}${cli.paint('bold', `Sandbox level available: ${visible(sandbox.level)}; the operator's minimum: ${visible(sandbox.minimum)}.`)}\n${cli.table(columns, rows, '')}${refused.join('')}`;
 }
 
-/** In safe mode: why, what was kept, and what to do. Else nothing needs saying. */
+/** In safe mode, or when nothing can be written: why, and what to do. Else nothing needs saying. */
 function describeDatabase(cli: Cli, { database }: Finding): string {
+  if (database?.state === 'unwritable')
+    return `${cli.paint('red', 'NOTHING CAN BE WRITTEN: only reads are answered.')} ${visible(database.detail)} (${visible(database.rule)}), since ${visible(database.since)}.\nWhat to do: ${visible(database.hint)}\n`;
   if (database?.state !== 'safe-mode') return '';
   const kept = database.set_aside === null ? 'There was no file to keep.' : `It was kept as ${visible(database.set_aside)}.`;
   return `${cli.paint('red', 'SAFE MODE: no plugin runs.')} ${visible(database.detail)} (${visible(database.rule)}), found ${visible(database.since)}. ${kept}\nWhat to do: ${visible(database.hint)}\n`;

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { HostError } from '../../protocol/errors.ts';
+import { asDiskError } from '../disk-fault.ts';
 import { addAuditVerbs } from './audit.ts';
 import { addCapsVerb } from './caps.ts';
 import { type Cli, createCli, type Io } from './cli.ts';
@@ -34,8 +35,9 @@ export async function runCli(argv: readonly string[], io: Io, version: string): 
   try {
     await createProgram(cli, version, running).parseAsync(argv, { from: 'user' });
     return 0;
-  } catch (thrown) {
-    if (thrown instanceof CommanderError) return await endUsage(cli, thrown);
+  } catch (caught) {
+    if (caught instanceof CommanderError) return await endUsage(cli, caught);
+    const thrown = asDiskError(caught);
     await cli.fail(thrown, running.verb);
     return exitCodeOf(thrown);
   } finally {

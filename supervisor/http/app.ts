@@ -3,6 +3,7 @@ import helmet from 'koa-helmet';
 import { asHostError, HostError } from '../../protocol/errors.ts';
 import type { AuditEntry } from '../audit.ts';
 import type { Clock } from '../clock.ts';
+import { asDiskError } from '../disk-fault.ts';
 import { noFailpoints, type Reach } from '../failpoints.ts';
 import type { Log } from '../log.ts';
 import { type Authenticate, createIdentify } from './caller.ts';
@@ -105,7 +106,7 @@ const createSecurityHeaders = () =>
   });
 
 function answerProblem(ctx: Koa.ParameterizedContext<State>, thrown: unknown, deps: Pick<ControlPlaneDeps, 'log' | 'deny'>): void {
-  const error = asHostError(thrown);
+  const error = asHostError(asDiskError(thrown));
   const { requestId, caller, route } = ctx.state;
   if (error.code === 'internal') {
     const cause = error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : String(error.cause ?? error.stack);

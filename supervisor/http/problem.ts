@@ -35,7 +35,7 @@ export function toProblem(thrown: unknown, requestId: string): Problem {
   const row = errorTable[error.code];
   const hidden = error.code === 'internal';
   const detail = hidden ? 'internal error' : error.message;
-  const status = refusal.status ?? row.http;
+  const status = refusal.status ?? (error.details.rule === 'disk-full' ? 507 : row.http);
   return {
     status,
     headers: refusal.headers ?? {},

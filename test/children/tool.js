@@ -6,6 +6,8 @@ export default {
     tool: {
       echo: (payload) => payload,
       put: ({ key, value }, { host }) => host.kv.put({ key, value }),
+      get: ({ key }, { host }) => host.kv.get({ key }),
+      notify: (message, { host }) => host.notify.send(message),
       fetch: ({ url }, { host }) => host.http.fetch({ url, timeout_ms: 30_000 }),
       hang: () => {
         console.error('hanging');

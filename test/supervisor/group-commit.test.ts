@@ -1,8 +1,10 @@
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { HostError } from '../../protocol/errors.ts';
 import { type Database, openDatabase, type Tx } from '../../supervisor/database.ts';
-import { createFakeClock } from '../support/fake-clock.ts';
+import { openConnection, openModes } from '../../supervisor/sqlite-connection.ts';
+import { eventually } from '../support/eventually.ts';
+import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
 import { createQuietLog } from '../support/quiet-log.ts';
 import { openTempDatabase } from '../support/temp-database.ts';
 import { testFolder } from '../support/test-folder.ts';
@@ -19,6 +21,29 @@ async function fillDisk(database: Database): Promise<() => Promise<unknown>> {
   const { page_count: pages } = (await database.read.get<{ page_count: number }>('PRAGMA page_count')) ?? { page_count: 0 };
   await database.write((tx) => tx.all(`PRAGMA max_page_count = ${pages}`));
   return () => database.write((tx) => tx.all('PRAGMA max_page_count = 1000000'));
+}
+
+/** Lets time pass until the head is there: a try takes the real time of the database, and only then the next one is due. */
+const passUntil = (clock: FakeClock, database: Database, seq: number): Promise<void> =>
+  eventually(async () => {
+    await clock.advance(1000);
+    return database.head().seq >= seq;
+  });
+
+async function openWatched(t: Test) {
+  const [clock, log] = [createFakeClock(), createQuietLog()];
+  const file = join(testFolder(t), 'lattice.db');
+  const database = await openDatabase({ file, clock, log });
+  t.teardown(() => database.close());
+  await database.write((tx) => tx.all('PRAGMA busy_timeout = 0'));
+  const other = await openConnection(file, openModes.write);
+  t.teardown(() => other.close());
+  /** Lets nothing at all be written, because another program holds the database. */
+  async function hold(): Promise<() => Promise<unknown>> {
+    await other.run('BEGIN IMMEDIATE');
+    return () => other.run('ROLLBACK');
+  }
+  return { clock, log, database, hold };
 }
 
 t.test('given jobs and rows of one tick, when they are written, then they share one commit', async (t) => {
@@ -239,27 +264,73 @@ t.test('given the audit, when a job updates, deletes or replaces a row, then it 
   t.same(await listKinds(database), ['api.change']);
 });
 
-t.test('given a disk that stays full, when batch after batch fails, then the log says so once a second, and when it is over', async (t) => {
-  const clock = createFakeClock();
-  const log = createQuietLog();
-  const database = await openDatabase({ file: join(testFolder(t), 'lattice.db'), clock, log });
-  t.teardown(() => database.close());
-  const free = await fillDisk(database);
-  const fail = async () => {
-    for (let count = 0; count < 3; count++)
-      await t.rejects(database.write(addBucket('x'.repeat(100_000))), { code: 'storage-unavailable' });
-  };
+t.test(
+  'given a database that cannot be written, when batch after batch fails, then the log says so once a second, and when it is over',
+  async (t) => {
+    const { clock, log, database, hold } = await openWatched(t);
+    const free = await hold();
+    const fail = async () => {
+      for (let count = 0; count < 3; count++) await t.rejects(database.write(addBucket('late')), { code: 'storage-unavailable' });
+    };
 
-  await fail();
-  await clock.advance(1000);
-  await fail();
-  await free();
+    await fail();
+    await clock.advance(999);
+    await fail();
+    await clock.advance(1);
+    await fail(); // behind the try of the second, which failed as well
+    await free();
+    await database.write(addBucket('after'));
 
-  const events = log.events.filter((line) => line.event.startsWith('database.commit'));
-  t.match(events, [
-    { level: 'error', event: 'database.commit.failed', fields: { refused: 1, hint: String } },
-    { level: 'error', event: 'database.commit.failed', fields: { refused: 3 } },
-    { level: 'info', event: 'database.commit.recovered', fields: { refused: 2 } },
-  ]);
-  t.equal(events.length, 3);
-});
+    const events = log.events.filter((line) => line.event.startsWith('database.commit'));
+    t.match(events, [
+      { level: 'error', event: 'database.commit.failed', fields: { refused: 1, hint: String } },
+      { level: 'error', event: 'database.commit.failed', fields: { refused: 5 } },
+      { level: 'info', event: 'database.commit.recovered', fields: { refused: 3 } },
+    ]);
+    t.equal(events.length, 3);
+  },
+);
+
+t.test(
+  'given a database that can be written again, when nobody asks for anything, then it is noticed, and the audit tells of the time between',
+  async (t) => {
+    const { clock, database, hold } = await openWatched(t);
+    const since = new Date(clock.wallMs()).toISOString();
+    const free = await hold();
+    await Promise.allSettled([database.append({ kind: 'api.change' }), database.write(addBucket('late'))]);
+    t.match(database.fault(), { since, rule: 'database-busy', detail: /SQLITE_BUSY/, hint: /end it/ });
+    await clock.advance(1000);
+    t.not(database.fault(), null, 'tried, and still so');
+    await free();
+
+    await passUntil(clock, database, 1);
+
+    t.equal(database.fault(), null);
+    t.match(await database.read.all('SELECT kind, code, rule, summary FROM audit'), [
+      { kind: 'storage.recovered', code: 'storage-unavailable', rule: 'database-busy', summary: JSON.stringify({ since, refused: 2 }) },
+    ]);
+  },
+);
+
+t.test(
+  'given a database that fails and works in turns, when it recovers, then the audit tells it once a minute, and counts all',
+  async (t) => {
+    const { clock, database, hold } = await openWatched(t);
+    for (let turn = 0; turn < 3; turn++) {
+      const free = await hold();
+      await t.rejects(database.append({ kind: 'api.change' }));
+      await free();
+      await clock.advance(1000);
+      await eventually(() => database.head().seq > 0);
+    }
+    t.equal(database.head().seq, 1);
+
+    await passUntil(clock, database, 2);
+
+    const told = await database.read.all<{ summary: string }>("SELECT summary FROM audit WHERE kind = 'storage.recovered' ORDER BY seq");
+    t.same(
+      told.map(({ summary }) => JSON.parse(summary).refused),
+      [1, 2],
+    );
+  },
+);

@@ -1,4 +1,5 @@
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { createPluginLog } from '../../supervisor/plugin-log.ts';
 import { eventually } from '../support/eventually.ts';
@@ -76,4 +77,32 @@ t.test('given two runs that speak in turn, as in an upgrade, when each is read, 
   t.same(await texts(5), ['5 old 1', '5 old 2']);
   t.same(await texts(6), ['6 new 1']);
   t.same(await texts(7), ['7 restarted old', '7 of no run'], 'what is of no run goes to the newest');
+});
+
+t.test('given a disk that takes half a line, when it takes lines again, then only that one is lost', async (t) => {
+  const folder = testFolder(t);
+  const serviceLog = createQuietLog();
+  const log = createPluginLog({ folder, runBytes: 100_000, runs: 3, clock: createFakeClock(), log: serviceLog });
+  log.write(1, 'stderr', 'info', 'before');
+  await log.flush();
+  const file = join(folder, readdirSync(folder)[0] ?? '');
+  const whole = readFileSync(file);
+  rmSync(file);
+  mkdirSync(file); // now every write fails
+  for (const text of ['lost', 'lost too']) {
+    log.write(1, 'stderr', 'info', text);
+    await log.flush();
+  }
+  rmdirSync(file);
+  writeFileSync(file, Buffer.concat([whole, Buffer.from('{"run":1,"se')]));
+  log.write(1, 'stderr', 'info', 'after');
+
+  const { lines, dropped_bytes } = await log.read({ last: 10 });
+
+  t.same(
+    lines.map(({ text }) => text),
+    ['before', 'after'],
+  );
+  t.ok(dropped_bytes > 0);
+  t.equal(serviceLog.events.length, 1, 'told once');
 });

@@ -147,6 +147,31 @@ t.test('given a runner that cannot spawn, when it throws, then that counts as a 
   t.equal(runtime.view().state, 'restarting');
 });
 
+t.test(
+  'given a disk that takes nothing, when the child has ended, then its start is tried until it is recorded, and counts as no crash',
+  async (t) => {
+    let full = false;
+    let generation = 0;
+    const refused = () => Promise.reject(new HostError('storage-unavailable', 'the disk is full'));
+    const { runtime, runner, clock, ready } = open({ nextGeneration: () => (full ? refused() : Promise.resolve(++generation)) });
+    await ready();
+    full = true;
+    runner.last().exit({ cause: 'signal', code: null, signal: 'SIGKILL' });
+    await clock.advance(60_000);
+
+    t.same([runtime.view().state, runtime.view().restarts], ['restarting', 1]);
+    t.match(
+      runtime.why().exits.map(({ cause }) => cause),
+      ['storage-unavailable', 'signal'],
+      'the tries are one line',
+    );
+    full = false;
+    await clock.advance(2000);
+    t.equal(runner.runs.length, 2);
+    t.equal(runtime.state(), 'starting');
+  },
+);
+
 t.test('given a start that comes while stopping, when the child has gone, then it is acted on', async (t) => {
   const { runtime, runner, ready } = open();
   await ready();

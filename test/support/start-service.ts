@@ -34,6 +34,8 @@ export function createHome(t: Test) {
     trustFile: join(root, 'trust.json'),
     key: generateKeyPairSync('ed25519').privateKey as KeyObject,
     running: new Set<ChildProcess>(),
+    /** Done once no service runs any more and before the folders go, however the test ends: what stands in the way of their removal. */
+    clearing: [] as (() => void)[],
     place: (order: Omit<BundleOrder, 'key'> & Partial<Pick<BundleOrder, 'key'>>) =>
       void placeBundle(signBundle({ key: home.key, ...order }), home.pluginDir),
     remove: (id: string) => rmSync(join(home.pluginDir, id), { recursive: true }),
@@ -43,12 +45,16 @@ export function createHome(t: Test) {
   writeFileSync(home.trustFile, trustPolicy({ [testPublisher]: home.key }));
   t.teardown(async () => {
     await Promise.all([...home.running].map(killAndWait));
-    removeTree(root);
+    clear();
   });
+  const clear = () => {
+    for (const step of home.clearing.splice(0)) step();
+    removeTree(root);
+  };
   process.once('exit', () => {
     if (!existsSync(root)) return;
     for (const child of home.running) child.kill('SIGKILL'); // a test file that throws outside a test has no teardown
-    removeTree(root);
+    clear();
   });
   return home;
 }
@@ -67,9 +73,9 @@ export function removeTree(root: string): void {
   rmSync(root, { recursive: true, maxRetries: 5 });
 }
 
-/** Starts the real service as a process of its own and waits until it says that it is ready. */
-export async function startService(home: Home, options: { entry?: keyof typeof entries; env?: Record<string, string> } = {}) {
-  const { entry = 'serve', env = {} } = options;
+type StartOptions = { entry?: keyof typeof entries; env?: Record<string, string> };
+
+function spawnService(home: Home, { entry = 'serve', env = {} }: StartOptions) {
   const settings: Record<string, string> = {
     PATH: process.env.PATH ?? '',
     SUITE_RUN: process.env.SUITE_RUN ?? '',
@@ -94,6 +100,19 @@ export async function startService(home: Home, options: { entry?: keyof typeof e
       resolve({ code, signal });
     }),
   );
+  return { child, events, exited };
+}
+
+/** A start that is to be refused: its exit code, and all that it said. */
+export async function startInVain(home: Home, options: StartOptions = {}): Promise<{ code: number | null; output: string }> {
+  const { events, exited } = spawnService(home, options);
+  const { code } = await exited;
+  return { code, output: events.output() };
+}
+
+/** Starts the real service as a process of its own and waits until it says that it is ready. */
+export async function startService(home: Home, options: StartOptions = {}) {
+  const { child, events, exited } = spawnService(home, options);
   const { url } = await events.heard(({ event }) => event === 'service.ready' || event === 'service.safe-mode');
   const token = home.token();
   return {

@@ -26,6 +26,7 @@ export async function openMemoryDatabase(deps: { clock: Clock; log: Log }): Prom
     append: group.append,
     head: group.head,
     commits: group.commits,
+    fault: () => null,
     async close() {
       await group.end();
       await connection.close();
