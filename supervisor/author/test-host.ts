@@ -62,6 +62,7 @@ export async function createTestHost<P extends Callable = Callable>(folder: stri
     await harness.start();
   } catch (error) {
     await harness.stop();
+    if (error instanceof Error) error.stack = `${error.name}: ${error.message}`; // where we found it is of no use to who wrote the plugin
     throw error;
   }
   const close = () => harness.stop();

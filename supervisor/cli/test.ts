@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { globSync, statSync } from 'node:fs';
-import { extname, resolve } from 'node:path';
+import { existsSync, globSync, statSync } from 'node:fs';
+import { dirname, extname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { HostError } from '../../protocol/errors.ts';
 import type { Cli } from './cli.ts';
@@ -20,12 +20,21 @@ export function addTestVerb(program: Command, cli: Cli): void {
 
 type Options = { grep?: string; junit?: string };
 
+/** What does not build is told once, as its compiler says it; each test would tell it with a stack of ours. */
+async function buildTested(folder: string, files: readonly string[]): Promise<void> {
+  const homes = new Set(files.map((file) => dirname(join(folder, file))).filter((home) => existsSync(join(home, 'plugin.json'))));
+  if (homes.size === 0) return;
+  const { buildPlugin } = await import('../publish/pack-plugin.ts');
+  for (const home of homes) await buildPlugin(home);
+}
+
 async function runTests(cli: Cli, folder: string, { grep, junit }: Options): Promise<void> {
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     throw new HostError('not-found', `${folder} is not a folder`, { hint: 'name the folder of a plugin' });
   const files = globSync(testFiles, { cwd: folder, exclude: (name) => name.split('/').includes('node_modules') }).sort();
   if (files.length === 0)
     throw new HostError('not-found', `there is no test in ${folder}`, { hint: 'write plugin.test.ts; `lattice new` shows one' });
+  await buildTested(folder, files);
   const reporters = [`--test-reporter=${cli.json ? 'tap' : 'spec'}`, '--test-reporter-destination=stdout'];
   if (junit !== undefined) reporters.push('--test-reporter=junit', `--test-reporter-destination=${resolve(junit)}`);
   const only = grep === undefined ? [] : [`--test-name-pattern=${grep}`];

@@ -31,7 +31,7 @@ export type AppDeps = RouteDeps & ControlPlaneDeps;
 /** The whole control plane, as the service in its normal state offers it. */
 export const createApp = (deps: AppDeps): Koa<State> => createControlPlane(deps, createRoutes(deps));
 
-/** The control plane over these routes. `app.emit('stopping')` ends its event streams, and each connection with its next answer. */
+/** The control plane over these routes. `app.emit('stopping')` ends its event streams, and each connection with its next answer; `cutting` comes before what is left is cut. */
 export function createControlPlane(deps: ControlPlaneDeps, routes: readonly Route[]): Koa<State> {
   const app = new Koa<State>();
   const streams = createEventStreams(deps.clock);
@@ -42,6 +42,7 @@ export function createControlPlane(deps: ControlPlaneDeps, routes: readonly Rout
     stopping = true;
     streams.closeAll();
   });
+  app.once('cutting', streams.cutAll);
   // What Koa itself reports: a connection that broke while the answer was being written.
   app.on('error', (error: unknown) => deps.log.debug('http.broken', { message: error instanceof Error ? error.message : 'unknown' }));
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { HostError } from '../../protocol/errors.ts';
 import type { CallOptions, Supervisor } from '../plugin-view.ts';
 import type { EventStream } from './event-stream.ts';
 import { actorOf, byId, pluginId } from './fields.ts';
@@ -53,11 +54,22 @@ export function createCallRoutes({ supervisor }: CallDeps): Route[] {
   ];
 }
 
+const stopped = () =>
+  new HostError('unavailable', 'the service stopped before the plugin had answered', {
+    hint: 'what was called for may have happened: look before you call again',
+  });
+
+async function openLasting(request: Calling): Promise<EventStream> {
+  const stream = await request.openEvents();
+  stream.outlastStop(() => ({ event: 'problem', data: toProblem(stopped(), request.requestId).body }));
+  return stream;
+}
+
 /** The stream begins with the first progress, or with the result: what fails before has a status of its own, and an answer is never lost for want of a stream. */
 async function tellProgress(request: Calling, run: (onProgress: (value: unknown) => void) => Promise<unknown>): Promise<unknown> {
   let opening: Promise<EventStream | null> | null = null;
   const open = () => {
-    opening ??= request.openEvents().catch(() => null);
+    opening ??= openLasting(request).catch(() => null);
     return opening;
   };
   try {

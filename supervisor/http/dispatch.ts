@@ -13,7 +13,7 @@ type Context = RouterContext<State>;
 type OpenEvents = ReturnType<typeof createEventStreams>['open'];
 
 /** For HEAD, which has no body to stream: closed from the start. */
-const noEvents: EventStream = { send: () => {}, end: () => {}, onClose: (run) => run() };
+const noEvents: EventStream = { send: () => {}, end: () => {}, onClose: (run) => run(), outlastStop: () => {} };
 
 /** Derives the router from the rows. Paths are exact: case counts, and so does a slash at the end. */
 export function createRouter(routes: readonly Route[], openEvents: OpenEvents): Router<State> {

@@ -8,6 +8,8 @@ export type EventStream = {
   /** The last event; it is sent however much waits. */
   end(event: string, data: unknown): void;
   onClose(run: () => void): void; // also when it is closed already
+  /** Lets the stream go on while the service stops, for as long as requests may; `last` is what is sent if it has not ended by then. */
+  outlastStop(last: () => { event: string; data: unknown }): void;
 };
 
 const heartbeatMs = 15_000; // proxies cut what is silent for 30 s or more
@@ -17,6 +19,7 @@ const unsentBytes = 1024 * 1024; // above this, events for a client that does no
 /** The open event streams of the service: each one is known, so that stopping can end them. */
 export function createEventStreams(clock: Clock) {
   const closers = new Set<() => void>();
+  const lasting = new Map<() => void, () => void>(); // instead of these closers
   let opening = 0;
   let closing = false;
 
@@ -41,6 +44,7 @@ export function createEventStreams(clock: Clock) {
     res.once('close', () => {
       beat?.cancel();
       closers.delete(end);
+      lasting.delete(end);
       for (const run of listeners) run();
       listeners.clear();
     });
@@ -62,6 +66,12 @@ export function createEventStreams(clock: Clock) {
         void session.batch((buffer) => void buffer.push(data, event)).then(() => res.end());
       },
       onClose: (run) => void (res.closed ? run() : listeners.add(run)),
+      outlastStop(last) {
+        lasting.set(end, () => {
+          const { event, data } = last();
+          if (usable()) res.end(`event:${event}\ndata:${JSON.stringify(data)}\n\n`); // at once: the connection is cut next
+        });
+      },
     };
   }
 
@@ -69,7 +79,11 @@ export function createEventStreams(clock: Clock) {
     open,
     closeAll() {
       closing = true;
-      for (const end of closers) end();
+      for (const end of closers) if (!lasting.has(end)) end();
+    },
+    /** The service waits no longer. */
+    cutAll() {
+      for (const cut of lasting.values()) cut();
     },
   };
 }

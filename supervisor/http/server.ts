@@ -50,7 +50,10 @@ export async function startServer(
     url: urlOf(server.address() as AddressInfo, options.host), // a listening TCP server has such an address
     stop(graceMs) {
       stopped ??= new Promise((resolve) => {
-        const cut = options.clock.timer(graceMs, () => server.closeAllConnections());
+        const cut = options.clock.timer(graceMs, () => {
+          app.emit('cutting');
+          server.closeAllConnections();
+        });
         server.close(() => {
           cut.cancel();
           resolve();

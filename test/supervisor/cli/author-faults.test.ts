@@ -50,6 +50,22 @@ t.test('given a test that fails, when lattice test ends, then it says so, and no
   t.notMatch(stderr, 'nternal');
 });
 
+t.test('given a plugin that does not build, when it is tested, then the compiler’s message is all, and it is told once', async (t) => {
+  const test = "import { createTestHost } from 'lattice-plugin-supervisor/testing';\nawait createTestHost(import.meta.dirname);\n";
+  const folder = pluginFolder(t, { code, files: { 'one.test.js': test, 'two.test.js': test } });
+  writeFileSync(join(folder, 'plugin.js'), 'const a = 1;\nconst b = ;\n');
+
+  const { exitCode, stdout, stderr } = await runVerb(['test', folder]);
+
+  t.same([exitCode, stdout], [2, '']);
+  t.match(stderr, /^lattice test failed: .*does not build: .*\n +plugin\.js:2:10: ERROR: Unexpected ";"\n/);
+  t.equal(stderr.split('ERROR').length, 2);
+  t.notMatch(stderr, /\n +at |file:\/\/|\.ts:/);
+
+  writeFileSync(join(folder, 'plugin.json'), '{');
+  t.match(await runVerb(['test', folder]), { exitCode: 2, stdout: '', stderr: /plugin\.json:1:\d+: the text is not JSON/ });
+});
+
 t.test('given any verb, when the command starts, then it loads no schemas, no YAML and no logger', (t) => {
   const watch = `import { registerHooks } from 'node:module';
     registerHooks({ load(url, context, next) { process.stderr.write(url + '\\n'); return next(url, context); } });`;

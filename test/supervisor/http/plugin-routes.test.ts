@@ -76,6 +76,33 @@ t.test(
   },
 );
 
+t.test(
+  'given a call that tells its progress, when the service stops, then it may still end, and else its last event says why',
+  async (t) => {
+    for (const ends of [true, false]) {
+      const app = await startApp(t);
+      const begun = Promise.withResolvers<void>();
+      const end = Promise.withResolvers<unknown>();
+      app.state.answerCall = async ({ onProgress }) => {
+        onProgress?.(1);
+        setImmediate(begun.resolve);
+        return end.promise;
+      };
+      const asked = app.ask('POST', '/api/plugins/call', { body: called, headers: accept });
+      await begun.promise;
+      const stopped = app.server.stop(ends ? 60_000 : 0);
+      if (ends) end.resolve('done');
+      const answer = await asked;
+      await stopped;
+      t.match(eventsOf(answer.text), [
+        ['progress', 1],
+        ends ? ['result', 'done'] : ['problem', { code: 'unavailable', status: 503, hint: /may have happened/ }],
+      ]);
+      end.resolve(null);
+    }
+  },
+);
+
 t.test('given all event streams taken, when a call accepts events, then it is answered without them', async (t) => {
   const app = await startApp(t);
   const open = await Promise.all(
