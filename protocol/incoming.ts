@@ -11,7 +11,8 @@ export type RequestContext = {
   readonly aborted?: boolean;
   progress(value: unknown): void;
 };
-export type HandleRequest = (method: string, params: unknown, context: RequestContext) => Promise<unknown>;
+/** Gives a result or the promise of one: what is at hand need not wait for a round of promises. */
+export type HandleRequest = (method: string, params: unknown, context: RequestContext) => unknown;
 
 type Deps = {
   handle: HandleRequest;
@@ -39,22 +40,33 @@ export function createIncoming({ handle, counters, send, uncounted, onExceeded }
 
   /** The usual call, an id and params by name, goes straight to the door; json-rpc-2.0 would cost as much as all the rest of the way. */
   function runNamed(id: MessageId, method: string, params: object, context: Running): void {
-    handle(method, params, context).then(
-      (result) =>
-        answer(
-          id,
-          isJson(result)
-            ? { jsonrpc: '2.0', id, result: result ?? null }
-            : { jsonrpc: '2.0', id, error: toRpcError(new HostError('internal', 'the result is not JSON')) },
-        ),
-      (thrown: unknown) => answer(id, { jsonrpc: '2.0', id, error: toRpcError(thrown) }),
+    const fail = (thrown: unknown) => ({ jsonrpc: '2.0', id, error: toRpcError(thrown) });
+    let result: unknown;
+    try {
+      result = handle(method, params, context);
+    } catch (thrown) {
+      return answer(id, fail(thrown));
+    }
+    if (!(result instanceof Promise)) return answer(id, succeed(id, result));
+    running.set(id, context);
+    result.then(
+      (value) => settle(id, succeed(id, value)),
+      (thrown: unknown) => settle(id, fail(thrown)),
     );
   }
 
+  const succeed = (id: MessageId, result: unknown): object =>
+    isJson(result)
+      ? { jsonrpc: '2.0', id, result: result ?? null }
+      : { jsonrpc: '2.0', id, error: toRpcError(new HostError('internal', 'the result is not JSON')) };
+
   const answerError = (id: MessageId, error: unknown) => send({ jsonrpc: '2.0', id, error: toRpcError(error) });
 
+  function settle(id: MessageId, response: object | null): void {
+    if (running.delete(id)) answer(id, response); // else closed meanwhile
+  }
+
   function answer(id: MessageId, response: object | null): void {
-    if (!running.delete(id)) return; // closed meanwhile
     try {
       if (response && send(response)) return;
     } catch {
@@ -81,14 +93,14 @@ export function createIncoming({ handle, counters, send, uncounted, onExceeded }
       }
       refusedInARow = 0;
       const context = new Context(id, send);
-      running.set(id, context);
       if (typeof params === 'object' && params !== null && !Array.isArray(params)) {
         runNamed(id, method, params, context);
         return true;
       }
+      running.set(id, context);
       server.receive({ jsonrpc: '2.0', id, method, params }, context).then(
-        (response) => answer(id, response),
-        (thrown: unknown) => answer(id, { jsonrpc: '2.0', id, error: toRpcError(thrown) }),
+        (response) => settle(id, response),
+        (thrown: unknown) => settle(id, { jsonrpc: '2.0', id, error: toRpcError(thrown) }),
       );
       return true;
     },

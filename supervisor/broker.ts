@@ -18,7 +18,7 @@ export type Grant = {
 
 /** What a handler knows of the call. One with effect `database` writes `entry` in its own transaction, whatever comes of the call. */
 export type HostCall = { grant: Grant; generation: number; requestId: string; signal: AbortSignal; entry: AuditEntry };
-export type HostHandlers = { [M in HostMethod]: (params: ParsedParams<M>, call: HostCall) => Promise<Result<M>> };
+export type HostHandlers = { [M in HostMethod]: (params: ParsedParams<M>, call: HostCall) => Result<M> | Promise<Result<M>> };
 export type RateLimiters = Readonly<Record<RateClass, RateLimiter>>;
 
 export type Askable = 'all' | 'own' | 'none';
@@ -34,7 +34,8 @@ export type BrokerDeps = {
   clock: Clock;
   reach?: Reach;
 };
-export type Dispatch = (method: string, params: unknown, context: DispatchContext) => Promise<unknown>;
+/** Answers at once what is at hand, else by a promise; refusals always by one. */
+export type Dispatch = (method: string, params: unknown, context: DispatchContext) => unknown;
 /** `aborted` says what the signal would, so that none has to be made for a call that nobody cancels. */
 export type DispatchContext = { readonly signal: AbortSignal; readonly aborted?: boolean };
 
@@ -67,51 +68,69 @@ export function createBroker(deps: BrokerDeps): Dispatch {
     lastSettled = append.then(settled, settled); // reads go on while the disk is full; the failure is logged where it happens
   }
 
-  return async function dispatch(method, raw, context) {
-    const requestId = `${grant.pluginId}:${generation}.${++calls}`;
-    const entry: AuditEntry = {
-      kind: 'host.decision',
-      plugin: grant.pluginId,
-      generation,
-      actor: deps.actor(),
-      method: isHostMethod(method) ? method : printable(method),
-      requestId,
-      summary: '{}',
-    };
-    if (!isHostMethod(method))
-      refuse(
-        entry,
-        new HostError('method-not-found', `unknown host method ${printable(method)}`, { hint: 'the methods are listed in HOST-API.md' }),
-      );
-    const known: HostMethod = method;
-    const row = hostMethods[known];
+  /** Filled as the ask is decided; whoever it is handed to takes a copy at once. */
+  const beginEntry = (method: string): AuditEntry => ({
+    kind: 'host.decision',
+    plugin: grant.pluginId,
+    generation,
+    actor: deps.actor(),
+    method,
+    verdict: null,
+    requestId: `${grant.pluginId}:${generation}.${++calls}`,
+    summary: '{}',
+  });
+
+  function answer(method: string, raw: unknown, context: DispatchContext): unknown {
+    if (!isHostMethod(method)) return refuse(beginEntry(printable(method)), unknownMethod(method));
+    const row = hostMethods[method];
+    const entry = beginEntry(method);
     const state = deps.askable();
     if (!isPossible(method, state)) refuse(entry, notNow(method, state));
     if (!grant.capabilities.has(row.capability))
       refuse(entry, new CapabilityDenied(grant.pluginId, method, row.capability, capabilities[row.capability].risk));
     if (!rates[row.rate].take()) refuse(entry, overRate(method, row.rate, rates[row.rate]));
     const parsed = row.params.safeParse(raw ?? {});
-    if (!parsed.success) refuse(entry, invalidParams(method, parsed.error.issues));
+    if (!parsed.success) return refuse(entry, invalidParams(method, parsed.error.issues));
     const outOfReach = checkReach(method, parsed.data, grant);
     if (outOfReach) refuse(entry, outOfReach);
 
-    const allowed: AuditEntry = { ...entry, verdict: 'allow', summary: summarise(row.auditFields, parsed.data) };
-    const call = new Call(grant, generation, requestId, allowed, context);
-    // The row that parsed the params also picked the handler; TypeScript cannot correlate the two.
-    const handle = handlers[method] as (params: unknown, call: HostCall) => Promise<unknown>;
-    /** The grant may have gone, or the asker, while the row was made durable. */
-    function act(): Promise<unknown> {
-      if (!(context.aborted ?? context.signal.aborted) && isPossible(known, deps.askable())) return handle(parsed.data, call);
+    entry.verdict = 'allow';
+    entry.summary = summarise(row.auditFields, parsed.data);
+    const call = new Call(grant, generation, entry, context);
+    if (row.effect === 'outside')
+      return actOutside(() => act(method, parsed.data, call), entry, deps.append, reach).then((result) => row.result.parse(result));
+    if (row.effect === 'database') return finish(method, act(method, parsed.data, call));
+    if (isTooFarAhead()) return lastSettled.then(() => read(method, parsed.data, call));
+    return read(method, parsed.data, call);
+  }
+
+  function read(method: HostMethod, params: unknown, call: Call): unknown {
+    recordRead(call.entry);
+    return finish(method, act(method, params, call));
+  }
+
+  /** The grant may have gone, or the asker, while the row was made durable. */
+  function act(method: HostMethod, params: unknown, call: Call): unknown {
+    if (call.aborted || !isPossible(method, deps.askable()))
       throw new HostError('cancelled', `${method} was given up before it began`, { rule: 'revoked' });
-    }
-    if (row.effect === 'outside') return row.result.parse(await actOutside(act, allowed, deps.append, reach));
-    if (row.effect === 'none') {
-      if (isTooFarAhead()) await lastSettled;
-      recordRead(allowed);
-    }
-    const result = row.result.parse(await act());
+    // The row that parsed the params also picked the handler; TypeScript cannot correlate the two.
+    const handle = handlers[method] as (params: unknown, call: HostCall) => unknown;
+    return handle(params, call);
+  }
+
+  function finish(method: HostMethod, given: unknown): unknown {
+    if (given instanceof Promise) return given.then((value: unknown) => finish(method, value));
+    const result = hostMethods[method].result.parse(given);
     reach('host.answer');
     return result;
+  }
+
+  return function dispatch(method, raw, context) {
+    try {
+      return answer(method, raw, context);
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
   };
 }
 
@@ -119,24 +138,28 @@ export function createBroker(deps: BrokerDeps): Dispatch {
 class Call implements HostCall {
   readonly grant: Grant;
   readonly generation: number;
-  readonly requestId: string;
   readonly entry: AuditEntry;
   readonly #context: DispatchContext;
 
-  constructor(grant: Grant, generation: number, requestId: string, entry: AuditEntry, context: DispatchContext) {
+  constructor(grant: Grant, generation: number, entry: AuditEntry, context: DispatchContext) {
     this.grant = grant;
     this.generation = generation;
-    this.requestId = requestId;
     this.entry = entry;
     this.#context = context;
+  }
+  get requestId(): string {
+    return this.entry.requestId ?? '';
   }
   get signal(): AbortSignal {
     return this.#context.signal;
   }
+  get aborted(): boolean {
+    return this.#context.aborted ?? this.#context.signal.aborted;
+  }
 }
 
 /** The decision is durable before the effect starts; its outcome is a row of its own, and one that a crash left open is closed at the next start. */
-async function actOutside(act: () => Promise<unknown>, decision: AuditEntry, append: BrokerDeps['append'], reach: Reach): Promise<unknown> {
+async function actOutside(act: () => unknown, decision: AuditEntry, append: BrokerDeps['append'], reach: Reach): Promise<unknown> {
   await append({ ...decision, opens: true });
   reach('audit.decided');
   const close = (code: string) => append({ ...decision, kind: 'host.outcome', verdict: null, code, summary: '{}' }).catch(() => {}); // open decisions are closed at start
@@ -153,6 +176,9 @@ async function actOutside(act: () => Promise<unknown>, decision: AuditEntry, app
 
 const isOwn = (method: HostMethod): boolean => method.startsWith('kv.') || method.startsWith('log.');
 const isPossible = (method: HostMethod, state: Askable): boolean => state === 'all' || (state === 'own' && isOwn(method));
+
+const unknownMethod = (method: string): HostError =>
+  new HostError('method-not-found', `unknown host method ${printable(method)}`, { hint: 'the methods are listed in HOST-API.md' });
 
 const notNow = (method: string, state: Askable): HostError =>
   state === 'own'
@@ -184,12 +210,13 @@ function invalidParams(method: string, issues: readonly { path: PropertyKey[]; m
 
 /** Only the row's audit fields, each bounded: a row never holds values, headers or bodies. */
 function summarise(fields: readonly string[], params: unknown): string {
-  const kept: Record<string, unknown> = {};
+  let text = '';
   for (const field of fields) {
     const value = (params as Record<string, unknown>)[field]; // params of every method are an object
-    if (value !== undefined) kept[field] = typeof value === 'string' ? value.slice(0, 256) : value;
+    if (value === undefined) continue;
+    text += `${text === '' ? '{' : ','}"${field}":${JSON.stringify(typeof value === 'string' ? value.slice(0, 256) : value)}`;
   }
-  return JSON.stringify(kept);
+  return text === '' ? '{}' : `${text}}`;
 }
 
 /** A method name comes from the plugin: it must not forge a line or fill a row. */

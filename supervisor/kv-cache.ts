@@ -1,5 +1,3 @@
-import { entryName } from './kv-batch.ts';
-
 export type KvEntry = Readonly<{ value: string | null; revision: number }>;
 export type KvCache = {
   get(bucket: string, key: string): KvEntry | undefined;
@@ -14,51 +12,71 @@ export type KvCache = {
 const overhead = 128; // of an entry, counted like characters
 const longestKept = 128 * 1024; // one large value must not push out thousands of small ones
 
-/** The entries that were used last. Every write goes through this process, so what it holds is what is committed. */
+type Kept = { bucket: string; key: string; entry: KvEntry; size: number; used: boolean };
+
+/**
+ * The entries that were used last. Every write goes through this process, so what it holds is what is committed. A read only leaves a mark,
+ * because moving the entry to the end costs more than finding it: the oldest goes unless it has the mark, which buys it one more round.
+ */
 export function createKvCache(most: number): KvCache {
-  const entries = new Map<string, KvEntry>();
+  const buckets = new Map<string, Map<string, Kept>>();
+  const order = new Set<Kept>();
   let size = 0;
   let writes = 0;
-  const sizeOf = (name: string, entry: KvEntry): number => overhead + name.length + (entry.value?.length ?? 0);
 
-  function remove(name: string): void {
-    const old = entries.get(name);
-    if (old) size -= sizeOf(name, old);
-    entries.delete(name);
+  function remove(bucket: string, key: string): void {
+    const entries = buckets.get(bucket);
+    const old = entries?.get(key);
+    if (!entries || !old) return;
+    size -= old.size;
+    order.delete(old);
+    entries.delete(key);
+    if (entries.size === 0) buckets.delete(bucket);
   }
 
-  function keep(name: string, entry: KvEntry): void {
-    remove(name);
-    if (sizeOf(name, entry) > longestKept) return;
-    entries.set(name, entry);
-    size += sizeOf(name, entry);
-    for (const oldest of entries.keys()) {
+  function keep(bucket: string, key: string, entry: KvEntry): void {
+    remove(bucket, key);
+    const kept = { bucket, key, entry, size: overhead + bucket.length + key.length + (entry.value?.length ?? 0), used: false };
+    if (kept.size > longestKept) return;
+    const entries = buckets.get(bucket) ?? new Map<string, Kept>();
+    buckets.set(bucket, entries);
+    entries.set(key, kept);
+    order.add(kept);
+    size += kept.size;
+    if (size > most) shrink();
+  }
+
+  function shrink(): void {
+    for (const oldest of order) {
       if (size <= most) return;
-      remove(oldest);
+      if (!oldest.used) {
+        remove(oldest.bucket, oldest.key);
+        continue;
+      }
+      oldest.used = false;
+      order.delete(oldest);
+      order.add(oldest); // a Set keeps the order of insertion, and this loop comes to it again
     }
   }
 
   return {
     get(bucket, key) {
-      const name = entryName(bucket, key);
-      const entry = entries.get(name);
-      if (entry) {
-        entries.delete(name); // the last place in the order of a Map is that of the newest
-        entries.set(name, entry);
-      }
-      return entry;
+      const kept = buckets.get(bucket)?.get(key);
+      if (!kept) return undefined;
+      kept.used = true;
+      return kept.entry;
     },
     stamp: () => writes,
     fill(bucket, key, entry, stamp) {
-      if (stamp === writes) keep(entryName(bucket, key), entry);
+      if (stamp === writes) keep(bucket, key, entry);
     },
     commit(bucket, key, entry) {
       writes += 1;
-      keep(entryName(bucket, key), entry);
+      keep(bucket, key, entry);
     },
     forget(bucket, key) {
       writes += 1;
-      remove(entryName(bucket, key));
+      remove(bucket, key);
     },
   };
 }

@@ -7,7 +7,7 @@ import type { Safeguards } from './safeguards.ts';
 
 export type KvListing = { entries: { key: string; revision: number; bytes: number }[]; next: string | null };
 export type KvStore = {
-  get(bucket: string, key: string): Promise<KvEntry>;
+  get(bucket: string, key: string): KvEntry | Promise<KvEntry>;
   /** In byte order. `next` is the `after` of the following page, or null at the end. */
   list(bucket: string, options: { prefix?: string; after?: string; limit: number }): Promise<KvListing>;
   /** Commits together with the audit row; a refusal commits its row with the code and throws. */
@@ -51,6 +51,14 @@ export function createKvStore({ database, quota }: { database: Database; quota: 
     });
   }
 
+  async function readEntry(bucket: string, key: string): Promise<KvEntry> {
+    const stamp = cache.stamp();
+    const found = await database.read.get<KvEntry>('SELECT value, revision FROM kv_entries WHERE bucket = ? AND key = ?', [bucket, key]);
+    const entry = found ?? { value: null, revision: 0 };
+    cache.fill(bucket, key, entry, stamp);
+    return entry;
+  }
+
   /** What comes in until the writer gets to the job is part of it. */
   async function writeWaiting(): Promise<void> {
     let taken: Waiting[] = [];
@@ -83,15 +91,11 @@ export function createKvStore({ database, quota }: { database: Database; quota: 
   }
 
   return {
-    async get(bucket, key) {
-      checkName(bucket, key);
-      const known = cache.get(bucket, key);
+    get(bucket, key) {
+      const known = cache.get(bucket, key); // its name was checked when it came in
       if (known) return known;
-      const stamp = cache.stamp();
-      const found = await database.read.get<KvEntry>('SELECT value, revision FROM kv_entries WHERE bucket = ? AND key = ?', [bucket, key]);
-      const entry = found ?? { value: null, revision: 0 };
-      cache.fill(bucket, key, entry, stamp);
-      return entry;
+      checkName(bucket, key);
+      return readEntry(bucket, key);
     },
     async list(bucket, options) {
       checkName(bucket, 'any');

@@ -40,7 +40,7 @@ function open(
     ]),
   ) as unknown as HostHandlers; // one for each name of the table
   const rate = () => createRateLimiter({ perSecond: options.perSecond ?? 1e6, burst: options.perSecond ?? 1e6 }, clock.monotonicMs);
-  const dispatch = createBroker({
+  const answer = createBroker({
     grant: options.grant ?? wide,
     generation: 3,
     askable: () => askable[options.state ?? 'ready'],
@@ -57,6 +57,7 @@ function open(
     appendDenial: (entry) => void rows.push(entry),
     clock,
   });
+  const dispatch = async (...asked: Parameters<typeof answer>) => answer(...asked);
   return { dispatch, rows, order, clock };
 }
 

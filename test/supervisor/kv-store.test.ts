@@ -246,7 +246,7 @@ for (const name of [
     async (t) => {
       const { database, store } = await openStore(t);
 
-      await t.rejects(store.get(name, 'a'), { code: 'invalid-params' });
+      await t.rejects(async () => store.get(name, 'a'), { code: 'invalid-params' });
       await t.rejects(async () => store.list(name, { limit: 1 }), { code: 'invalid-params' });
       await t.rejects(store.put(name, 'a', 'x', undefined, entry), { code: 'invalid-params' });
       t.equal(database.head().seq, 0);

@@ -74,7 +74,7 @@ t.test('given an ask whose row waits for the disk, when the grant is revoked mea
     appendDenial: () => {},
     clock: createFakeClock(),
   });
-  const done = dispatch('log.write', { message: 'x' }, { signal: new AbortController().signal }).catch(() => null);
+  const done = Promise.resolve(dispatch('log.write', { message: 'x' }, { signal: new AbortController().signal })).catch(() => null);
   await settle();
   state = 'none';
   gate.resolve();

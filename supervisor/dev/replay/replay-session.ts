@@ -82,7 +82,7 @@ function createReplay(mode: ReplayMode, clock: Clock, timeoutMs: number) {
       outcomes.set(context.signal, reply.promise);
       const ask: Heard = { kind: 'ask', method, params: params ?? {}, reply: reply.resolve, refusal: null };
       hearing.hear(ask);
-      const answer = dispatch(method, params, context);
+      const answer = Promise.resolve(dispatch(method, params, context));
       answer.catch((thrown: unknown) => {
         ask.refusal = asHostError(thrown);
       });
