@@ -31,5 +31,5 @@ EXPOSE 8088
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:8088/healthz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # tini collects what ended plugins leave behind; it passes SIGTERM on.
-ENTRYPOINT ["tini", "--", "node", "/opt/lattice/supervisor/cli/lattice.js"]
+ENTRYPOINT ["tini", "--", "node", "--max-semi-space-size=4", "/opt/lattice/supervisor/cli/lattice.js"]
 CMD ["serve"]

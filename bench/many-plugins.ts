@@ -11,7 +11,8 @@ const source = (n: number) => `export default { services: { tool: {
 } } }; // ${n}`;
 const services = { tool: ['echo', 'fill'] };
 const startedAtOnce = 4; // more would only wait for two cores
-const settings = { NODE_OPTIONS: `--import=${new URL('./children/watch-loop.js', import.meta.url)}`, LATTICE_LOG_LEVEL: 'info' };
+const nodeOptions = [`--import=${new URL('./children/watch-loop.js', import.meta.url)}`, '--max-semi-space-size=4']; // the second as in deploy/
+const settings = { NODE_OPTIONS: nodeOptions.join(' '), LATTICE_LOG_LEVEL: 'info' };
 
 export type Fleet = Awaited<ReturnType<typeof openFleet>>;
 

@@ -1,4 +1,3 @@
-import { Console } from 'node:console';
 import { Readable, type Writable } from 'node:stream';
 
 /**
@@ -8,9 +7,8 @@ import { Readable, type Writable } from 'node:stream';
 export function claimStdio(): { input: Readable; output: Writable } {
   const input = process.stdin;
   const output = process.stdout;
-  const { stderr } = process;
-  globalThis.console = new Console({ stdout: stderr, stderr, colorMode: false });
-  Object.defineProperty(process, 'stdout', { configurable: true, enumerable: true, get: () => stderr });
+  // Node's console looks for its streams at the first use, and so finds this one; stderr itself is made only when something is printed.
+  Object.defineProperty(process, 'stdout', { configurable: true, enumerable: true, get: () => process.stderr });
   Object.defineProperty(process, 'stdin', { configurable: true, enumerable: true, get: () => Readable.from([]) });
   return { input, output };
 }

@@ -48,7 +48,7 @@ export async function createBundleStore({
   await removeUnfinished(stagingDir);
   let policyBytes = await readPolicy();
   let policy: TrustPolicy = parseTrustPolicy(policyBytes, { allowUnsigned });
-  const pool = createVerifyPool(failpoints.verifyWorker);
+  const pool = createVerifyPool({ worker: failpoints.verifyWorker });
   const leases = new Set<{ bundleSha256: string }>();
 
   /** A bundle of the plugin directory, staged and judged again on this side: what a worker says is no proof of trust here. */

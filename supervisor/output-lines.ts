@@ -89,12 +89,13 @@ export function createOutputLines(deps: OutputLimits & { monotonicMs(): number; 
   };
 }
 
-/** The last bytes of a stream, in one buffer: a new one for each chunk would be the garbage collector's to find. */
+/** The last bytes of a stream, in one buffer: a new one for each chunk would be the garbage collector's to find. Most plugins print nothing. */
 function createTail(most: number) {
-  const held = Buffer.alloc(most);
+  let held = Buffer.alloc(0);
   let length = 0;
   return {
     push(chunk: Buffer): void {
+      if (held.length === 0) held = Buffer.alloc(most);
       const added = chunk.subarray(-most);
       const kept = Math.min(length, most - added.length);
       held.copyWithin(0, length - kept, length);

@@ -7,14 +7,13 @@ import { acceptedVersions, protocolVersion, wireLimits } from '../protocol/versi
 import { childShare, createWorkMeter, type WorkShare } from '../protocol/work.ts';
 import type { Clock, Timer } from './clock.ts';
 import { createOutputLines } from './output-lines.ts';
+import { type ChildStart, planChild } from './plan-child.ts';
 import type { SandboxView } from './plugin-view.ts';
 import { stderrKept } from './run-record.ts';
 import type { Exit, Launch, Run, RunEvents, Runner } from './runner.ts';
 import { type Cell, type CellDeps, startInCell } from './sandbox/cell.ts';
 import { createContainedChild } from './sandbox/contained-child.ts';
-import { openDescriptors } from './sandbox/descriptors.ts';
 import { lastWordsMs, waitForEnd, waitForLastWords } from './sandbox/last-words.ts';
-import { planLaunch } from './sandbox/launch.ts';
 import type { Level } from './sandbox/levels.ts';
 import type { PipeMaker } from './sandbox/response-pipe.ts';
 import { spawnPlan } from './sandbox/spawn-plan.ts';
@@ -78,47 +77,38 @@ async function startChild(
   const { level, disableUserns } = await deps.chooseLevel(engine, launch.hostRisk);
   const { resources } = launch;
   return startInCell(deps, { name: `${launch.plugin.id}-${launch.generation}`, level, resources }, (cell) =>
-    connectChild(deps, { launch, engine, level, disableUserns, cell }, dispatch, {
-      ...events,
-      ready() {
-        leave();
-        void cell.leaf?.limitCpu(resources.cpu_percent).catch(() => {}); // its processes have ended
-        events.ready();
-      },
-      exited(exit) {
-        leave();
-        if (exit.cause === 'sandbox-failed') deps.suspectSandbox();
-        void cell.close(exit).then(events.exited);
-      },
-    }),
+    connectChild(
+      deps,
+      { launch, engine, level, disableUserns, cell },
+      dispatch,
+      tendCell(deps, { cell, leave, cpuPercent: resources.cpu_percent }, events),
+    ),
   );
 }
 
-type Start = {
-  launch: Launch;
-  engine: 'node' | 'native';
-  level: Level;
-  disableUserns: boolean;
-  cell: Cell;
-};
+type Tended = { cell: Cell; leave(): void; cpuPercent: number };
 
-function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<Runner['start']>[1], events: RunEvents): Run {
-  const { launch, level } = start;
-  const { uid, leaf } = start.cell;
-  const { artifact, artifactSha256 } = launch;
-  const plan = planLaunch({
-    level,
-    tools: deps.tools,
-    resources: launch.resources,
-    uid,
-    disableUserns: start.disableUserns,
-    ...(leaf ? { cgroupProcs: leaf.procsFile } : {}),
-    launcher: { uid: process.getuid?.() ?? -1, pid: process.pid, openDescriptors: openDescriptors() },
-    program:
-      start.engine === 'native'
-        ? { engine: 'native', artifact }
-        : { engine: 'node', runner: deps.runnerBundle, artifact, artifactSha256, title: `lattice plugin ${launch.plugin.id}` },
-  });
+/** A function of its own: what lives as long as the child must not hold the launch, which may have an artifact of 64 MiB. */
+const tendCell = (deps: SubprocessDeps, { cell, leave, cpuPercent }: Tended, events: RunEvents): RunEvents => ({
+  ...events,
+  ready() {
+    leave();
+    void cell.leaf?.limitCpu(cpuPercent).catch(() => {}); // its processes have ended
+    events.ready();
+  },
+  exited(exit) {
+    leave();
+    if (exit.cause === 'sandbox-failed') deps.suspectSandbox();
+    void cell.close(exit).then(events.exited);
+  },
+});
+
+function connectChild(deps: SubprocessDeps, start: ChildStart, dispatch: Parameters<Runner['start']>[1], events: RunEvents): Run {
+  const { id } = start.launch.plugin;
+  const { level } = start;
+  const { uid } = start.cell;
+  const plan = planChild(deps, start);
+  const { limitsNotEnforced } = plan;
   const child = spawnPlan(plan);
   const contained = createContainedChild(child, uid);
   let strays = 0;
@@ -170,15 +160,15 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
     halfLine?.timer.cancel();
     if (exit.cause === 'exit-code') halfLine?.tell();
     peer.close(
-      new HostError('plugin-crashed', `${launch.plugin.id} ended before it answered`, {
-        hint: `see why: lattice plugins why ${launch.plugin.id}`,
+      new HostError('plugin-crashed', `${id} ended before it answered`, {
+        hint: `see why: lattice plugins why ${id}`,
       }),
     );
     stderr.end();
     events.exited(conclude(exit));
   });
 
-  initialize();
+  initialize(describeInitialize(start.launch, deps.callTimeoutMs));
 
   /** What the rate limit dropped may have named the cause. */
   function conclude(exit: Exit): Exit {
@@ -193,7 +183,7 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
     return { ...exit, cause, ...(lastLines ? { lastLines } : {}) };
   }
 
-  function initialize(): void {
+  function initialize(params: object): void {
     // Before the next message is looked at: a plugin may ask in the same breath.
     function onAnswer(answer: unknown): void {
       const parsed = childMethods.initialize.result.safeParse(answer);
@@ -201,7 +191,7 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
       else events.violated('initialize-answer', `the answer to initialize must be {"protocol": ${protocolVersion}}`);
     }
     const options = { timeoutMs: childMethods.initialize.timeoutMs, vital: true, onAnswer };
-    peer.request('initialize', describeInitialize(launch, deps.callTimeoutMs), options).catch((error: unknown) => {
+    peer.request('initialize', params, options).catch((error: unknown) => {
       const { code, message } = asHostError(error);
       // A runner that could not load its plugin ends by itself, with an exit code that says more; the deadline is the runtime's.
       if (code !== 'plugin-crashed' && code !== 'deadline-exceeded') events.violated('initialize-refused', message);
@@ -213,7 +203,7 @@ function connectChild(deps: SubprocessDeps, start: Start, dispatch: Parameters<R
       return contained.pid();
     },
     sandbox: level,
-    limitsNotEnforced: plan.limitsNotEnforced,
+    limitsNotEnforced,
     invoke: (service, method, payload, { timeoutMs, ...rest }) =>
       peer.request('invoke', { service, method, payload, timeout_ms: timeoutMs }, { timeoutMs, ...rest }),
     ping: createPing(peer, deps.clock),

@@ -9,13 +9,13 @@ const deadlineMs = 60_000;
 const ownWorker = new URL(`./verify-worker${extname(import.meta.filename)}`, import.meta.url);
 
 /** Threads that read, hash, unpack and parse what is large and somebody else's, so that the event loop does not. */
-export function createVerifyPool(worker: URL | null = null) {
+export function createVerifyPool({ worker = null, idleMs = 10_000 }: { worker?: URL | null; idleMs?: number } = {}) {
   const threads = Math.max(1, availableParallelism() - 1);
   const pool = new Piscina({
     filename: (worker ?? ownWorker).href,
-    minThreads: 1,
+    minThreads: 0, // each keeps 20 MiB while it waits
     maxThreads: threads,
-    idleTimeout: 10_000,
+    idleTimeout: idleMs,
     execArgv: [],
   });
   return {
@@ -31,6 +31,7 @@ export function createVerifyPool(worker: URL | null = null) {
         });
       });
     },
+    threads: (): number => pool.threads.length,
     close: (): Promise<void> => pool.destroy(),
   };
 }

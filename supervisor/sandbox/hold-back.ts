@@ -7,6 +7,8 @@ import { isTied, parentOf, type SandboxStatus } from './status.ts';
  * moment, the supervisor included, leaves processes that read to the end of a pipe, find nothing, and end by themselves.
  */
 export function holdBack(monitor: ChildProcess, status: Readonly<SandboxStatus>, held: readonly { stream: Duplex; bytes: Buffer }[]): void {
+  const streams = held.map(({ stream }) => stream);
+  let waiting = held;
   let ended = false;
 
   /** Its parent is asked as well: a pid that bwrap told may be another's by now. */
@@ -19,12 +21,13 @@ export function holdBack(monitor: ChildProcess, status: Readonly<SandboxStatus>,
   function letGo(): void {
     if (ended) return;
     if (!mayGo()) return void setImmediate(letGo);
-    for (const { stream, bytes } of held) stream.end(bytes);
+    for (const { stream, bytes } of waiting) stream.end(bytes);
+    waiting = []; // the listeners below live as long as the child, and a program may have 64 MiB
   }
 
-  for (const { stream } of held) stream.once('data', letGo);
+  for (const stream of streams) stream.once('data', letGo);
   monitor.once('exit', () => {
     ended = true;
-    for (const { stream } of held) stream.destroy();
+    for (const stream of streams) stream.destroy();
   });
 }

@@ -78,9 +78,9 @@ function openRuntime(runner: Runner, options: RealOptions) {
   const wake = () => {
     for (const look of [...waiting]) look();
   };
-  const artifact = Buffer.from(options.artifact);
-  const launchOf = (generation: number): Launch =>
-    createTestLaunch(generation, {
+  const launchOf = (generation: number): Launch => {
+    const artifact = Buffer.from(options.artifact); // of this generation alone, as the service reads it anew for each start
+    return createTestLaunch(generation, {
       plugin: { id, name: 'Test', version: '1.0.0' },
       engine: typeof options.artifact === 'string' ? 'node' : 'native',
       artifact,
@@ -88,6 +88,7 @@ function openRuntime(runner: Runner, options: RealOptions) {
       grant: { pluginId: id, capabilities: new Set(capabilityNames), egress: ['*'], readBuckets: [] },
       ...options.launch,
     });
+  };
   const append = async (entry: AuditEntry): Promise<void> => {
     audit.push(entry);
     wake();
