@@ -8,7 +8,7 @@ import { type Scope, scopes } from '../../../protocol/scopes.ts';
 import { createHeadFile, verifyKept } from '../../../supervisor/audit-head.ts';
 import { queryAudit } from '../../../supervisor/audit-query.ts';
 import { createRealClock } from '../../../supervisor/clock.ts';
-import { openDatabase } from '../../../supervisor/database.ts';
+import { type Database, openDatabase } from '../../../supervisor/database.ts';
 import { createDenialLimiter } from '../../../supervisor/denial-limiter.ts';
 import { createGuardedClient } from '../../../supervisor/host/guarded-client.ts';
 import { type AppDeps, createApp } from '../../../supervisor/http/app.ts';
@@ -36,14 +36,23 @@ export const verifiable = {
 
 export type Answer = { status: number; headers: Record<string, string | string[] | undefined>; text: string; body: unknown };
 type Asked = { token?: string | null; body?: unknown; raw?: string | Buffer; headers?: Record<string, string> };
-type Options = { limits?: Partial<Limits>; listen?: AppDeps['listen']; host?: string; dataDir?: string; market?: Partial<MarketDeps> };
+type Options = {
+  limits?: Partial<Limits>;
+  listen?: AppDeps['listen'];
+  host?: string;
+  dataDir?: string;
+  market?: Partial<MarketDeps>;
+  real?: Real;
+};
+/** A supervisor that is not played, with the database that it works on; who opened them closes them. */
+type Real = { supervisor: AppDeps['supervisor']; database: Database };
 
-/** The control plane on a port of its own, with the real tokens, store and audit, and a supervisor in memory. */
+/** The control plane on a port of its own, with the real tokens, store and audit, and a supervisor in memory unless there is a real one. */
 export async function startApp(t: Test, options: Options = {}) {
   const dataDir = options.dataDir ?? testFolder(t);
   const clock = createRealClock();
   const log = createQuietLog();
-  const database = await openDatabase({ file: join(dataDir, 'lattice.db'), clock, log });
+  const database = options.real?.database ?? (await openDatabase({ file: join(dataDir, 'lattice.db'), clock, log }));
   const headFile = join(dataDir, 'audit.head');
   const head = createHeadFile({ file: headFile, database, clock, log });
   const denials = createDenialLimiter({ clock, append: database.append });
@@ -63,7 +72,7 @@ export async function startApp(t: Test, options: Options = {}) {
     ...options.market,
   });
   const deps: AppDeps = {
-    supervisor: fake.supervisor,
+    supervisor: options.real?.supervisor ?? fake.supervisor,
     trust: {
       policy: () => testPolicy,
       verify: async (manifest, artifact) => verifyManifest(manifest, hash('sha256', artifact, 'hex'), testPolicy, 0),
@@ -100,7 +109,7 @@ export async function startApp(t: Test, options: Options = {}) {
       await agent.destroy();
       denials.close();
       await head.stop();
-      await database.close();
+      if (!options.real) await database.close();
     })();
     return stopped;
   };
