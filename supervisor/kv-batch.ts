@@ -1,6 +1,7 @@
 import { asHostError, HostError } from '../protocol/errors.ts';
 import type { AuditEntry } from './audit.ts';
 import type { Tx } from './database.ts';
+import { damagedEntry, isWhole, type SummedEntry, sumEntry, sumValue } from './kv-checksums.ts';
 import type { Safeguards } from './safeguards.ts';
 
 export type KvQuota = { keys: number; bytes: number };
@@ -16,7 +17,7 @@ export type KvWrite = {
 /** What the ask found and left; `deleted` says whether there was an entry. */
 export type KvChange = { revision: number; deleted: boolean };
 type Bucket = { bucket: string; keys: number; bytes: number; revision: number };
-type Held = { bucket: string; key: string; revision: number; bytes: number; value?: string };
+type Held = { bucket: string; key: string; revision: number; bytes: number; value?: string; damaged?: boolean };
 type State = { buckets: Map<string, Bucket>; held: Map<string, Held>; touched: Map<string, KvWrite> };
 
 /** A bucket's name has no NUL, so no two pairs look alike. */
@@ -41,15 +42,16 @@ export async function applyWrites(tx: Tx, writes: readonly KvWrite[], quota: KvQ
 async function loadState(tx: Tx, writes: readonly KvWrite[]): Promise<State> {
   const names = new Map(writes.map((write) => [entryName(write.bucket, write.key), [write.bucket, write.key]]));
   const buckets = [...new Set(writes.map((write) => write.bucket))];
-  const rows = await tx.all<Held & { keys: number | null }>(
-    `SELECT bucket, NULL AS key, keys, bytes, revision FROM kv_buckets WHERE bucket IN (SELECT value FROM json_each(?))
-     UNION ALL SELECT e.bucket, e.key, NULL, e.bytes, e.revision FROM json_each(?) AS w
+  const rows = await tx.all<SummedEntry & { keys: number | null }>(
+    `SELECT bucket, NULL AS key, keys, bytes, revision, NULL AS value_crc, NULL AS entry_crc FROM kv_buckets WHERE bucket IN (SELECT value FROM json_each(?))
+     UNION ALL SELECT e.bucket, e.key, NULL, e.bytes, e.revision, e.value_crc, e.entry_crc FROM json_each(?) AS w
      CROSS JOIN kv_entries AS e ON e.bucket = w.value ->> 0 AND e.key = w.value ->> 1`,
     [JSON.stringify(buckets), JSON.stringify([...names.values()])],
   );
   const state: State = { buckets: new Map(), held: new Map(), touched: new Map() };
-  for (const { bucket, key, keys, bytes, revision } of rows) {
-    if (keys === null) state.held.set(entryName(bucket, key), { bucket, key, bytes, revision });
+  for (const row of rows) {
+    const { bucket, key, keys, bytes, revision } = row;
+    if (keys === null) state.held.set(entryName(bucket, key), { bucket, key, bytes, revision, damaged: !isWhole(row) });
     else state.buckets.set(bucket, { bucket, keys, bytes, revision });
   }
   return state;
@@ -58,6 +60,7 @@ async function loadState(tx: Tx, writes: readonly KvWrite[]): Promise<State> {
 function decideWrite(state: State, write: KvWrite, quota: KvQuota): KvChange | HostError {
   const name = entryName(write.bucket, write.key);
   const before = state.held.get(name);
+  if (before?.damaged && write.ifRevision !== undefined) return damagedEntry(write.bucket, write.key);
   const revision = before?.revision ?? 0;
   const counters = state.buckets.get(write.bucket) ?? { bucket: write.bucket, keys: 0, bytes: 0, revision: 0 };
   if (write.ifRevision !== undefined && write.ifRevision !== revision) return conflictError(revision);
@@ -109,10 +112,11 @@ async function storeState(tx: Tx, state: State): Promise<void> {
   tx.reach('kv.counted');
   if (stored.length > 0) {
     await tx.run(
-      `INSERT INTO kv_entries (bucket, key, revision, bytes, value)
-       SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?) WHERE true
-       ON CONFLICT (bucket, key) DO UPDATE SET revision = excluded.revision, bytes = excluded.bytes, value = excluded.value`,
-      [JSON.stringify(stored.map(({ bucket, key, revision, bytes, value }) => [bucket, key, revision, bytes, value]))],
+      `INSERT INTO kv_entries (bucket, key, revision, bytes, value_crc, entry_crc, value)
+       SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6 FROM json_each(?) WHERE true
+       ON CONFLICT (bucket, key) DO UPDATE SET revision = excluded.revision, bytes = excluded.bytes,
+         value_crc = excluded.value_crc, entry_crc = excluded.entry_crc, value = excluded.value`,
+      [JSON.stringify(stored.map(encodeHeld))],
     );
   }
   if (deleted.length > 0) {
@@ -121,6 +125,11 @@ async function storeState(tx: Tx, state: State): Promise<void> {
     ]);
   }
   tx.reach('kv.stored');
+}
+
+function encodeHeld({ bucket, key, revision, bytes, value = '' }: Held): unknown[] {
+  const value_crc = sumValue(value);
+  return [bucket, key, revision, bytes, value_crc, sumEntry({ bucket, key, revision, bytes, value_crc }), value];
 }
 
 const conflictError = (revision: number): HostError =>

@@ -3,6 +3,7 @@ import type { AuditEntry } from './audit.ts';
 import type { Database } from './database.ts';
 import { applyWrites, type KvChange, type KvQuota, type KvWrite } from './kv-batch.ts';
 import { createKvCache, type KvEntry } from './kv-cache.ts';
+import { damagedEntry, isWhole, type SummedEntry, sumValue } from './kv-checksums.ts';
 import type { Safeguards } from './safeguards.ts';
 
 export type KvListing = { entries: { key: string; revision: number; bytes: number }[]; next: string | null };
@@ -53,8 +54,7 @@ export function createKvStore({ database, quota }: { database: Database; quota: 
 
   async function readEntry(bucket: string, key: string): Promise<KvEntry> {
     const stamp = cache.stamp();
-    const found = await database.read.get<KvEntry>('SELECT value, revision FROM kv_entries WHERE bucket = ? AND key = ?', [bucket, key]);
-    const entry = found ?? { value: null, revision: 0 };
+    const entry = await readStored(database, bucket, key);
     cache.fill(bucket, key, entry, stamp);
     return entry;
   }
@@ -122,6 +122,17 @@ function takeSome(waiting: Waiting[]): Waiting[] {
   return waiting.splice(0, most === -1 ? waiting.length : most);
 }
 
+/** What the disk changed is never given out: not as a value, and not as an entry that is not there. */
+async function readStored(database: Database, bucket: string, key: string): Promise<KvEntry> {
+  const found = await database.read.get<SummedEntry & { value: string }>(
+    'SELECT bucket, key, revision, bytes, value_crc, entry_crc, value FROM kv_entries WHERE bucket = ? AND key = ?',
+    [bucket, key],
+  );
+  if (found === undefined) return { value: null, revision: 0 };
+  if (!isWhole(found) || sumValue(found.value) !== found.value_crc) throw damagedEntry(bucket, key);
+  return { value: found.value, revision: found.revision };
+}
+
 async function listEntries(
   database: Database,
   bucket: string,
@@ -137,11 +148,13 @@ async function listEntries(
     where.push('key < ?');
     params.push(end);
   }
-  const rows = await database.read.all<KvListing['entries'][number]>(
-    `SELECT key, revision, bytes FROM kv_entries WHERE ${where.join(' AND ')} ORDER BY key LIMIT ?`,
+  const rows = await database.read.all<SummedEntry>(
+    `SELECT bucket, key, revision, bytes, value_crc, entry_crc FROM kv_entries WHERE ${where.join(' AND ')} ORDER BY key LIMIT ?`,
     [...params, limit + 1],
   );
-  const entries = rows.slice(0, limit);
+  const damaged = rows.find((row) => !isWhole(row));
+  if (damaged) throw damagedEntry(bucket, damaged.key);
+  const entries = rows.slice(0, limit).map(({ key, revision, bytes }) => ({ key, revision, bytes }));
   return { entries, next: rows.length > limit ? (entries.at(-1)?.key ?? null) : null };
 }
 

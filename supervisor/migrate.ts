@@ -2,11 +2,15 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError } from '../protocol/errors.ts';
 import { noFailpoints, type Reach } from './failpoints.ts';
+import { fillChecksums } from './kv-checksums.ts';
 import type { Connection } from './sqlite-connection.ts';
 
 export const migrationsDir = join(import.meta.dirname, 'migrations');
 
 type Migration = { version: number; file: string };
+
+/** What SQL alone cannot do for a step, in the step's own transaction. */
+const completions: Readonly<Record<number, (connection: Connection) => Promise<void>>> = { 11: fillChecksums };
 
 /** Brings the schema to the newest version: the files `NNN-name.sql` in order, each in a transaction that also sets the number. */
 export async function migrate(
@@ -38,6 +42,7 @@ async function apply(connection: Connection, file: string, version: number, reac
   await connection.exec('BEGIN IMMEDIATE');
   try {
     await connection.exec(sql);
+    await completions[version]?.(connection);
     await connection.exec(`PRAGMA user_version = ${version}`);
     reach('migration.applied');
     await connection.exec('COMMIT');

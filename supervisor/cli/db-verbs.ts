@@ -3,12 +3,16 @@ import { join, resolve } from 'node:path';
 import { HostError } from '../../protocol/errors.ts';
 import { verifyChain } from '../audit-chain.ts';
 import { readHeadFile } from '../audit-head.ts';
+import { findDamagedEntries } from '../kv-checksums.ts';
+import { findChangedManifests } from '../storage/accepted-manifests.ts';
 import { backUp, withReader } from '../storage/back-up.ts';
 import { inspectDatabase } from '../storage/inspect-database.ts';
 import { exportDatabase, importDatabase } from '../storage/portable.ts';
 import { type Restored, replaceDatabase, restore } from '../storage/restore.ts';
 import type { Cli } from './cli.ts';
 import { checkOwner, withLockedDataDir } from './offline.ts';
+
+const mostTold = 20;
 
 const databaseOf = (cli: Cli): string => join(cli.dataDir, 'lattice.db');
 
@@ -26,9 +30,15 @@ export async function checkDatabase(cli: Cli, named: string): Promise<void> {
   const found = await withReader(file, async (reader) => ({
     integrity: (await reader.all<{ integrity_check: string }>('PRAGMA integrity_check(20)')).map((row) => row.integrity_check),
     audit: await verifyChain(reader, await readHeadFile(headFile)),
+    entries: schema >= 11 ? await findDamagedEntries(reader) : [],
+    bundles: await findChangedManifests(reader),
   }));
   const faults = found.integrity.filter((line) => line !== 'ok');
   if (!found.audit.ok) faults.push(`the audit is broken at row ${found.audit.seq}: ${found.audit.reason}`);
+  const { entries, bundles } = found;
+  for (const { bucket, key } of entries.slice(0, mostTold)) faults.push(`the entry ${JSON.stringify(key)} of ${bucket} is damaged`);
+  if (entries.length > mostTold) faults.push(`${entries.length - mostTold} more entries are damaged`);
+  for (const { id, version } of bundles) faults.push(`the manifest of ${id} ${version} is not the one that was accepted`);
   if (faults.length > 0)
     throw new HostError('verification-failed', faults.join('; '), { rule: 'damaged-database', faults, hint: 'restore a backup' });
   const rows = found.audit.ok ? found.audit.rows : 0;

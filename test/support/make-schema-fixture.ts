@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { emptyHead } from '../../supervisor/audit-chain.ts';
 import { createAuditInserter, encodeEntry } from '../../supervisor/audit-rows.ts';
 import { prepareDatabaseFile } from '../../supervisor/database-file.ts';
+import { fillChecksums } from '../../supervisor/kv-checksums.ts';
 import { listMigrations, migrationsDir } from '../../supervisor/migrate.ts';
 import { openConnection, openModes } from '../../supervisor/sqlite-connection.ts';
 
@@ -29,7 +30,12 @@ await connection.run(
   [digest, digest, time, time, time],
 );
 await connection.run("INSERT INTO kv_buckets VALUES ('plugin:example.hello', 1, 11, 1)");
-await connection.run("INSERT INTO kv_entries VALUES ('plugin:example.hello', 'colour', 1, 11, 'green')");
+await connection.run(
+  Number(schema) < 11
+    ? "INSERT INTO kv_entries VALUES ('plugin:example.hello', 'colour', 1, 11, 'green')"
+    : "INSERT INTO kv_entries VALUES ('plugin:example.hello', 'colour', 1, 11, 0, 0, 'green')",
+);
+if (Number(schema) >= 11) await fillChecksums(connection);
 await connection.run("INSERT INTO tokens (id, name, hash, scopes, created_at) VALUES ('t-0', 'admin', ?, '[\"audit:read\"]', ?)", [
   digest,
   time,

@@ -5,13 +5,21 @@ import { HostError } from '../../protocol/errors.ts';
 import { verifyChain } from '../../supervisor/audit-chain.ts';
 import { readHeadFile } from '../../supervisor/audit-head.ts';
 import { createRealClock } from '../../supervisor/clock.ts';
+import { findDamagedEntries } from '../../supervisor/kv-checksums.ts';
 import { openConnection, openModes } from '../../supervisor/sqlite-connection.ts';
 import { openOrSetAside } from '../../supervisor/storage/open-or-set-aside.ts';
 import { readSafeMode } from '../../supervisor/storage/set-aside.ts';
 import { makeDatabase } from './make-database.ts';
 import { createQuietLog } from './quiet-log.ts';
 
-export type Outcome = 'set aside' | 'refused' | 'found by audit verify' | 'nothing changed' | 'a value changed' | 'MISSED';
+export type Outcome =
+  | 'set aside'
+  | 'refused'
+  | 'found by audit verify'
+  | 'found by db check'
+  | 'nothing changed'
+  | 'a value changed'
+  | 'MISSED';
 export type Mutated = { seed: number; what: string; outcome: Outcome; rule: string };
 
 type Content = { audit: string; counts: string; values: string };
@@ -92,12 +100,14 @@ async function observe(work: string, changed: Buffer, target: string, content: C
     return { outcome: kept ? 'set aside' : 'MISSED', rule: safeMode.rule };
   }
   const verdict = await verifyChain(database.read, await readHeadFile(headFile)).catch(() => ({ ok: false }));
+  const entries = verdict.ok ? await findDamagedEntries(database.read) : [];
   await database.close();
   if (!verdict.ok) return { outcome: 'found by audit verify', rule: '' };
+  if (entries.length > 0) return { outcome: 'found by db check', rule: 'damaged-entry' };
   return { outcome: compare(await digestContent(work), content), rule: '' };
 }
 
-/** SQLite has no checksum for what a cell holds: only there may a change stay unseen. */
+/** SQLite has no checksum for what a cell holds: outside the audit and the entries of the store a change may stay unseen there. */
 function compare(found: Content, made: Content): Outcome {
   if (found.audit !== made.audit || found.counts !== made.counts) return 'MISSED';
   return found.values === made.values ? 'nothing changed' : 'a value changed';

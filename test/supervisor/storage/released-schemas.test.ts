@@ -5,6 +5,8 @@ import { gunzipSync } from 'node:zlib';
 import t, { type Test } from 'tap';
 import { verifyChain } from '../../../supervisor/audit-chain.ts';
 import { createRealClock } from '../../../supervisor/clock.ts';
+import { findDamagedEntries } from '../../../supervisor/kv-checksums.ts';
+import { createKvStore } from '../../../supervisor/kv-store.ts';
 import { listMigrations, migrationsDir } from '../../../supervisor/migrate.ts';
 import { withReader } from '../../../supervisor/storage/back-up.ts';
 import { openOrSetAside } from '../../../supervisor/storage/open-or-set-aside.ts';
@@ -38,6 +40,10 @@ for (const name of readdirSync(fixtures)) {
       manifest: /kv:read/,
     });
     t.match(await database?.read.get('SELECT * FROM kv_entries'), { key: 'colour', value: 'green', revision: 1 });
+    t.same(database && (await findDamagedEntries(database.read)), [], 'the checksums are those of what was there');
+    t.match(database && (await createKvStore({ database, quota: { keys: 9, bytes: 999 } }).get('plugin:example.hello', 'colour')), {
+      value: 'green',
+    });
     t.match(await database?.read.get('SELECT * FROM tokens'), { id: 't-0', scopes: '["audit:read"]' });
     t.match(database && (await verifyChain(database.read, null)), { ok: true, rows: 20 });
     const kept = (await readdir(folder)).filter((found) => found.startsWith('lattice-schema-'));
