@@ -25,6 +25,7 @@ export type Cli = ReturnType<typeof createCli>;
 /** What every verb works with: the service, and two ways to print, for people and for programs. */
 export function createCli(io: Io, json: boolean) {
   let connecting: Promise<Client> | null = null;
+  let isLines = false;
   const dataDir = findDataDir(io.environment, io.projectRoot);
   const write = (stream: NodeJS.WriteStream, text: string) => new Promise<void>((resolve) => stream.write(text, () => resolve()));
   const paintFor = (stream: NodeJS.WriteStream) => {
@@ -53,7 +54,14 @@ export function createCli(io: Io, json: boolean) {
     /** The result of the verb: with --json the value as it is, else its text for people. `render` has made hostile text visible. */
     show: (value: unknown, render: () => string) => write(io.stdout, json ? `${visibleJson(value, 2)}\n` : render()),
     /** One of many results: with --json one line each. */
-    showLine: (value: unknown, render: () => string) => write(io.stdout, `${json ? visibleJson(value) : render()}\n`),
+    showLine(value: unknown, render: () => string) {
+      isLines = true;
+      return write(io.stdout, `${json ? visibleJson(value) : render()}\n`);
+    },
+    /** With --json each line is a value of its own from now on, a problem too. */
+    beginLines(): void {
+      isLines = true;
+    },
     /** What is said beside the result. */
     note: (text: string) => write(io.stderr, `${text}\n`),
     table: (columns: Column[], rows: string[][], empty: string) =>
@@ -61,7 +69,7 @@ export function createCli(io: Io, json: boolean) {
         ? `${empty}\n`
         : renderTable(columns, rows, io.stdout.isTTY ? io.stdout.columns || 80 : null, (title) => paint('bold', title)),
     async fail(thrown: unknown, verb: string): Promise<void> {
-      if (json) return write(io.stdout, `${visibleJson(describeProblem(thrown), 2)}\n`);
+      if (json) return write(io.stdout, `${visibleJson(describeProblem(thrown), isLines ? undefined : 2)}\n`);
       return write(io.stderr, describeFailure(thrown, verb, paintFor(io.stderr)));
     },
   };

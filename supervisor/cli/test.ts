@@ -7,7 +7,9 @@ import { HostError } from '../../protocol/errors.ts';
 import type { Cli } from './cli.ts';
 
 const testFiles = '**/*.test.{ts,mts,js,mjs}';
-const hook = new URL(`../author/resolve-own${extname(import.meta.filename)}`, import.meta.url).href;
+const own = (name: string): string => new URL(`../author/${name}${extname(import.meta.filename)}`, import.meta.url).href;
+const hook = own('resolve-own');
+const lines = own('test-reporter');
 
 export function addTestVerb(program: Command, cli: Cli): void {
   program
@@ -35,11 +37,12 @@ async function runTests(cli: Cli, folder: string, { grep, junit }: Options): Pro
   if (files.length === 0)
     throw new HostError('not-found', `there is no test in ${folder}`, { hint: 'write plugin.test.ts; `lattice new` shows one' });
   await buildTested(folder, files);
-  const reporters = [`--test-reporter=${cli.json ? 'tap' : 'spec'}`, '--test-reporter-destination=stdout'];
+  if (cli.json) cli.beginLines();
+  const reporters = [`--test-reporter=${cli.json ? lines : 'spec'}`, '--test-reporter-destination=stdout'];
   if (junit !== undefined) reporters.push('--test-reporter=junit', `--test-reporter-destination=${resolve(junit)}`);
   const only = grep === undefined ? [] : [`--test-name-pattern=${grep}`];
   const { NODE_TEST_CONTEXT: _outer, ...env } = cli.io.environment; // within another test run, this is a run of its own
-  const args = ['--disable-warning=ExperimentalWarning', '--import', hook, '--test', ...reporters, ...only, ...files];
+  const args = ['--disable-warning=ExperimentalWarning', '--import', hook, '--test', '--test-force-exit', ...reporters, ...only, ...files];
   const child = spawn(process.execPath, args, { cwd: folder, env: { ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   child.stdout.pipe(cli.io.stdout, { end: false });
   child.stderr.pipe(cli.io.stderr, { end: false });

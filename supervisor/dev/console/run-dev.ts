@@ -38,6 +38,7 @@ const statusEveryMs = 500;
 export async function runDev(cli: Cli, options: DevOptions): Promise<void> {
   const { io } = cli;
   const isLive = !cli.json && !options.once && io.stdin.isTTY === true && io.stdout.isTTY === true;
+  if (cli.json) cli.beginLines();
   const live = isLive ? createLiveScreen(io.stdout, cli.paint) : null;
   const write = (text: string) => void io.stdout.write(text);
   const screen: Screen = live ?? (cli.json ? createJsonScreen(write) : createPlainScreen(write, cli.paint));

@@ -16,6 +16,8 @@ t.test('given nothing, when a plugin is made and tested, then its test passes; w
   t.match(passed, { exitCode: 0, stdout: /it greets.*it refuses what is no name/s });
   t.match(readFileSync(report, 'utf8'), /<testcase name="it greets"/);
 
+  t.match(await runLattice(['test', folder, '--grep', 'no such test']), { exitCode: 0 }, 'what was opened for no test does not hold it up');
+
   const source = readFileSync(join(folder, 'plugin.ts'), 'utf8');
   writeFileSync(join(folder, 'plugin.ts'), source.replace('Hello, ', 'Good day, '));
   t.match(await runLattice(['test', folder, '--grep', 'it greets']), { exitCode: 5, stdout: /Good day, Ada/, stderr: /failed/ });
