@@ -25,7 +25,7 @@ export type Home = ReturnType<typeof createHome>;
 export type TestService = Awaited<ReturnType<typeof startService>>;
 
 /** The folders of one service, its trust policy and the key that the policy trusts; gone with the test, and what runs on them as well. */
-export function createHome(t: Test) {
+export function createHome(t: Pick<Test, 'teardown'>) {
   const root = mkdtempSync(join(tmpdir(), 'lattice-test-'));
   const home = {
     root,
