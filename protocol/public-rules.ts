@@ -57,11 +57,14 @@ function checkCapabilities({ capabilities, type }: PublicManifest): ManifestFaul
 const checkForm = (manifest: PublicManifest): ManifestFault | null =>
   manifest.schema === schemaV2 ? checkV2(manifest) : checkV1(manifest);
 
+const versionMostBytes = 64; // as v2; it stands in lists, consents and audit rows
+
 function checkV1(manifest: PublicManifest): ManifestFault | null {
   const later = (['bundle', 'runtime', 'ui_runtime', 'compatibility', 'host_access'] as const).find((name) => manifest[name] !== null);
   if (later !== undefined || manifest.min_server !== '') return fault(`/${later ?? 'min_server'}: needs "schema": "${schemaV2}"`);
   const spliced = (['version', 'entrypoint'] as const).find((name) => hasControl(manifest[name]));
   if (spliced !== undefined) return fault(`/${spliced}: no control characters`, 'control-character');
+  if (bytesOf(manifest.version) > versionMostBytes) return fault(`/version: at most ${versionMostBytes} bytes`, 'version-too-long');
   if (manifest.digest_sha256 !== '' && !isDigest(manifest.digest_sha256)) return fault('/digest_sha256: must be 64 hex digits');
   return null;
 }

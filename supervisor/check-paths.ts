@@ -41,7 +41,19 @@ export function checkPaths(
     );
   checkOwner(plugins, 'plugin directory', uid, 'LATTICE_PLUGIN_DIR');
   checkStaging(join(data, 'staging'), uid);
-  if (((statSync(trustFile, { throwIfNoEntry: false })?.mode ?? 0) & 0o002) !== 0)
+  checkTrustFile(trustFile, uid);
+}
+
+/** Whose the trust policy is decides what runs, so it is looked at each time that it is read. One that is not there is told by who reads it. */
+export function checkTrustFile(trustFile: string, uid: number): void {
+  const found = statSync(trustFile, { throwIfNoEntry: false });
+  if (found && found.uid !== uid && found.uid !== 0)
+    refuse(
+      `the trust policy belongs to another user (uid ${found.uid})`,
+      'owned-by-another',
+      `chown the file that LATTICE_PLUGIN_TRUST names to root or to the service's user (uid ${uid})`,
+    );
+  if (((found?.mode ?? 0) & 0o002) !== 0)
     refuse('the trust policy can be written by everybody', 'writable-by-others', 'chmod o-w the file that LATTICE_PLUGIN_TRUST names');
   for (const path of new Set([resolve(trustFile), resolveReal(trustFile)])) checkAbove(path, 'trust policy'); // the link and what it leads to
 }

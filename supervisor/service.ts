@@ -1,4 +1,4 @@
-import { chmod, lstat, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError } from '../protocol/errors.ts';
 import { closeOpenDecisions } from './audit.ts';
@@ -31,6 +31,7 @@ import { createOutbox } from './notify/outbox.ts';
 import { createPluginLogs } from './plugin-logs.ts';
 import { createPluginStore } from './plugin-store.ts';
 import type { SandboxView, Supervisor } from './plugin-view.ts';
+import { readTrustPolicy } from './read-trust-policy.ts';
 import type { Runner } from './runner.ts';
 import { createStopList } from './stop-list.ts';
 import { checkWritable } from './storage/check-writable.ts';
@@ -109,7 +110,7 @@ async function build(
   const handlers = createHandlers({ kv, logs, sql: database.read, httpFetch: network.httpFetch, notifySend: network.notifySend });
 
   const runner = await createRunner();
-  const bundles = await openBundles(config, clock, failpoints);
+  const bundles = await openBundles(config, clock, uid, failpoints);
   stops.add(() => bundles.close());
   const supervisor = createSupervisor({
     bundles,
@@ -249,18 +250,14 @@ async function openNetwork({ config, clock, log, database, logs, uid, reach }: N
 const openBundles = (
   { pluginDir, dataDir, trustFile, allowUnsigned }: Config,
   clock: Clock,
+  uid: number,
   failpoints: Failpoints,
 ): Promise<BundleStore> =>
   createBundleStore({
     pluginDir,
     stagingDir: join(dataDir, 'staging'),
     allowUnsigned,
-    readPolicy: () =>
-      readFile(trustFile).catch((error: NodeJS.ErrnoException) => {
-        throw new HostError('invalid-params', `the trust policy cannot be read (${error.code ?? 'error'})`, {
-          hint: 'LATTICE_PLUGIN_TRUST names a JSON file with the publishers you trust',
-        });
-      }),
+    readPolicy: () => readTrustPolicy(trustFile, uid),
     clock,
     failpoints,
   });

@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { checkPaths } from '../../supervisor/check-paths.ts';
+import { checkPaths, checkTrustFile } from '../../supervisor/check-paths.ts';
 import { testFolder } from '../support/test-folder.ts';
 
 const uid = process.getuid?.() ?? -1;
@@ -107,4 +107,13 @@ t.test('given folders of another user, when the service starts, then it refuses'
   t.doesNotThrow(() => checkPaths({ ...place, dataDir: join(place.folder, 'other') }, 4242), 'a directory of root serves every user');
   chownSync(place.staging, 4242, 4242);
   t.throws(() => checkPaths(place, 0), { code: 'invalid-params', details: { rule: 'owned-by-another' } });
+  chownSync(place.staging, 0, 0);
+  chownSync(place.trustFile, 4242, 4242);
+  t.throws(() => checkPaths(place, 0), { code: 'invalid-params', details: { rule: 'owned-by-another', hint: /chown/ } });
+  t.throws(
+    () => checkTrustFile(place.trustFile, 0),
+    { code: 'invalid-params', details: { rule: 'owned-by-another' } },
+    'also when it is read again',
+  );
+  t.doesNotThrow(() => checkTrustFile(place.trustFile, 4242));
 });

@@ -36,6 +36,15 @@ t.test('given a signed v1 bundle, when it is verified, then it is told like ever
   });
 });
 
+t.test(
+  'given a v1 bundle with a version of any text, when it is verified, then one that is longer than a v2 may have is refused',
+  async (t) => {
+    const versionOf = (version: string) => judge(signV1(artifact, key.privateKey, { version }));
+    t.match(versionOf('é'.repeat(32)), { ok: true });
+    t.match(versionOf(`${'é'.repeat(32)}1`), { ok: false, fault: { code: 'version-too-long', detail: /64 bytes/ } });
+  },
+);
+
 t.test('given a signed v2 bundle, when it is verified, then its budgets, scopes and entry points are told', async (t) => {
   const verdict = judge(forms.v2);
 
