@@ -45,5 +45,8 @@ export function createHearing(clock: Clock, timeoutMs: number) {
     find,
     first: (): Promise<Heard | null> => find(() => true),
     all: (): readonly Heard[] => queue,
+    forget(): void {
+      queue.length = 0;
+    },
   };
 }

@@ -6,6 +6,7 @@ type At = { line: number };
 /** What a record says that was done to the plugin, and what the plugin did. */
 export type Step =
   | (At & { kind: 'start' })
+  | (At & { kind: 'crash'; ids: readonly MessageId[] }) // it ended by itself, with these invocations under way
   | (At & { kind: 'invoke'; id: MessageId; service: string; method: string; payload: unknown })
   | (At & { kind: 'cancel'; id: MessageId })
   | (At & { kind: 'reply'; id: MessageId; outcome: RecordedOutcome }) // to a host call
@@ -26,6 +27,7 @@ export function readScript({ rows }: Session): Script {
   for (const row of rows) {
     const message = classifyMessage(asRecord(row.msg));
     if (row.dir === 'out' && message.kind === 'request' && message.method === 'initialize') {
+      if (script.steps.length > 0 && !run.isOver) script.steps.push({ kind: 'crash', line: row.line, ids: [...run.invoked] });
       run = beginRun();
       script.config = asRecord(asRecord(message.params).config);
       script.steps.push({ kind: 'start', line: row.line });

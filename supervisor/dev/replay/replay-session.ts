@@ -61,6 +61,7 @@ function createReplay(mode: ReplayMode, clock: Clock, timeoutMs: number) {
   const calls = new Map<MessageId, { abort: AbortController; awaited: boolean }>();
   const waiting = new Set<PromiseWithResolvers<RecordedOutcome>>();
   let isOver = false;
+  let run = 0; // of the child: what an earlier one still asks, when it is being stopped, is not in the record either
 
   /** Behind the broker stands the record; it has refused before what it refuses. */
   const recorded = async (_params: unknown, { signal }: HostCall): Promise<unknown> => {
@@ -70,10 +71,10 @@ function createReplay(mode: ReplayMode, clock: Clock, timeoutMs: number) {
   };
   const handlers = Object.fromEntries(hostMethodNames.map((method) => [method, recorded])) as unknown as HostHandlers; // what the record holds was checked when it was made
 
-  const around =
-    (dispatch: Dispatch): Dispatch =>
-    async (method, params, context) => {
-      if (isOver || isIgnored(mode, 'ask', method)) {
+  const around = (dispatch: Dispatch): Dispatch => {
+    const mine = run;
+    return async (method, params, context) => {
+      if (isOver || mine !== run || isIgnored(mode, 'ask', method)) {
         outcomes.set(context.signal, Promise.resolve({ result: {} }));
         return dispatch(method, params, context);
       }
@@ -88,6 +89,7 @@ function createReplay(mode: ReplayMode, clock: Clock, timeoutMs: number) {
       });
       return answer;
     };
+  };
 
   function invoke({ id, service, method, payload }: Extract<Step, { kind: 'invoke' }>, harness: Harness): void {
     const call = { abort: new AbortController(), awaited: true };
@@ -133,16 +135,51 @@ function createReplay(mode: ReplayMode, clock: Clock, timeoutMs: number) {
     };
   }
 
+  /** What came and is not in the record; an answer is there only where the record, or the run, ended before it. */
+  function leftOver(line: number, where: string): Difference | null {
+    const extra = hearing.all().find(({ kind }) => kind !== 'answer');
+    return extra ? { line, what: `${where} the plugin goes on`, expected: null, got: show(extra), path: null } : null;
+  }
+
+  async function start(line: number, harness: Harness): Promise<Difference | null> {
+    const extra = leftOver(line, 'where the record starts the plugin anew');
+    if (extra) return extra;
+    run++;
+    for (const call of calls.values()) call.awaited = false;
+    await harness.start();
+    hearing.forget(); // of the run before: this one has not been asked for anything
+    asks.clear();
+    calls.clear();
+    return null;
+  }
+
+  async function expectCrash({ line, ids }: Extract<Step, { kind: 'crash' }>, harness: Harness): Promise<Difference | null> {
+    for (const id of ids) {
+      const heard = await hearing.find((each) => each.kind === 'answer' && each.id === id);
+      const hasCrashed = heard?.kind === 'answer' && 'error' in heard.outcome && describeCode(heard.outcome.error) === 'plugin-crashed';
+      if (!hasCrashed)
+        return {
+          line,
+          what: 'in the record the plugin crashed before here',
+          expected: { crash: true },
+          got: heard && show(heard),
+          path: null,
+        };
+    }
+    run++;
+    await harness.stop(); // the record says when it is started again
+    return null;
+  }
+
   return {
     handlers,
     around,
     async take(step: Step, harness: Harness): Promise<Difference | null> {
       switch (step.kind) {
         case 'start':
-          await harness.start();
-          asks.clear();
-          calls.clear();
-          return null;
+          return start(step.line, harness);
+        case 'crash':
+          return expectCrash(step, harness);
         case 'invoke':
           invoke(step, harness);
           return null;
@@ -158,11 +195,7 @@ function createReplay(mode: ReplayMode, clock: Clock, timeoutMs: number) {
           return isIgnored(mode, step.kind, step.kind === 'ask' ? step.method : '') ? null : expect(step, harness);
       }
     },
-    /** What came and is not in the record; an answer is there only where the record ended before it. */
-    leftOver(line: number): Difference | null {
-      const extra = hearing.all().find(({ kind }) => kind !== 'answer');
-      return extra ? { line, what: 'after the end of the record the plugin goes on', expected: null, got: show(extra), path: null } : null;
-    },
+    leftOver: (line: number) => leftOver(line, 'after the end of the record'),
     /** Lets go whatever still waits, so that the plugin can be stopped. */
     release(): void {
       isOver = true;
@@ -184,6 +217,8 @@ function describeError(error: unknown, mode: ReplayMode): unknown {
   const { code, message } = error instanceof HostError ? error : fromRpcError(error);
   return mode === 'strict' ? { code, message } : { code };
 }
+
+const describeCode = (error: unknown): string => (error instanceof HostError ? error : fromRpcError(error)).code;
 
 const comparable = (item: Expected | Heard, mode: ReplayMode): unknown =>
   item.kind === 'answer' && 'error' in item.outcome ? { error: describeError(item.outcome.error, mode) } : show(item);

@@ -180,6 +180,58 @@ for (const [what, calls, now, strict, loose] of changes) {
   });
 }
 
+const living = `{ services: { tool: {
+  async count(_, { host }) { return (await host.kv.get({ key: 'a' })).revision; },
+  async die(_, { host }) { await host.kv.get({ key: 'last' }); process.exit(9); },
+  never: (_, { signal }) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+} }, async onShutdown({ host }) { await host.kv.get({ key: 'end' }); } }`;
+
+/** One session: a call, a reload with another one under way, a crash in a call and the restart after it, a last call. */
+async function recordGenerations(t: Test): Promise<string> {
+  const folder = pluginFolder(t, { code: living, manifest });
+  const file = join(folder, 'session.ndjson');
+  let recorder: ReturnType<typeof createRecorder> | null = null;
+  const { harness, of, until } = await openTestHarness(t, workshop, {
+    folder,
+    onBundle: (bundle) => recorder?.begin(bundle),
+    onLine: (direction, line) => recorder?.message(direction, line),
+  });
+  recorder = createRecorder(file, { clock: createRealClock(), redact: harness.redact });
+  const ready = (generation: number) => until(() => of('state').some((event) => event.to === 'ready' && event.generation === generation));
+  await harness.start();
+  await harness.call('tool', 'count');
+  const abandoned = harness.call('tool', 'never').catch(() => {});
+  await harness.reload();
+  await abandoned;
+  await harness.call('tool', 'count');
+  await harness.call('tool', 'die').catch(() => {});
+  await ready(3);
+  await harness.call('tool', 'count');
+  await harness.stop();
+  recorder.close();
+  return file;
+}
+
+t.test(
+  'given a session with a reload and a crash, when it is played, then there is no difference; without the crash there is one',
+  async (t) => {
+    const file = await recordGenerations(t);
+    const calls = ['tool.count', 'tool.never', 'tool.count', 'tool.die', 'tool.count'];
+    for (const mode of ['strict', 'loose'] as const) {
+      const { invocations, difference } = await play(file, mode, { code: living });
+      t.equal(difference, null, `${mode}: ${JSON.stringify(difference)}`);
+      t.same(
+        invocations.map(({ name }) => name),
+        calls,
+      );
+    }
+    const cured = await play(file, 'strict', { code: living.replace('process.exit(9)', "return 'well'") });
+    t.match(cured.difference, { what: /the plugin crashed/, expected: { crash: true }, got: { answer: 'well' } });
+    const asksMore = await play(file, 'loose', { code: living.replace('(await host', "(host.kv.get({ key: 'b' }), await host") });
+    t.match(asksMore.difference, { what: /where the record starts the plugin anew the plugin goes on/, got: { ask: 'kv.get' } });
+  },
+);
+
 t.test('given a report, when it is written for CI, then the failed case says where', async (t) => {
   const difference = { line: 7, what: 'asks <something> else', expected: 1, got: 2, path: null };
   const text = writeJunit(
