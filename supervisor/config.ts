@@ -20,6 +20,7 @@ export type Config = Readonly<{
   marketIndex: string | null;
   marketAllow: readonly Exemption[];
   notifyChannels: string | null;
+  auditHead: Readonly<{ channel: string; everyMs: number }> | null;
   allowUnsigned: boolean;
   runAs: string | null;
   allowRoot: boolean;
@@ -72,6 +73,16 @@ const schema = z.strictObject({
   LATTICE_MARKET_INDEX: z.string().refine(isPlace, 'must be an absolute path, or an https URL without user, query or fragment').optional(),
   LATTICE_MARKET_ALLOW: z.string().default('').transform(parseNetworks),
   LATTICE_NOTIFY_CHANNELS: absolute('the channels file').optional(),
+  LATTICE_AUDIT_HEAD_CHANNEL: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'is the name of a channel')
+    .optional(),
+  LATTICE_AUDIT_HEAD_SECONDS: z
+    .string()
+    .regex(/^[0-9]{1,6}$/, 'is a number of seconds')
+    .transform(Number)
+    .refine((seconds) => seconds >= 10 && seconds <= 604_800, 'is from 10 to 604800')
+    .default(3600),
   LATTICE_ALLOW_UNSIGNED: flag.default(false),
   LATTICE_RUN_AS: z
     .string()
@@ -81,6 +92,9 @@ const schema = z.strictObject({
   LATTICE_POLICY: absolute('the policy file').optional(),
   LATTICE_LOG_LEVEL: z.enum(logLevels).default('info'),
 });
+
+const needsChannels = (given: { LATTICE_AUDIT_HEAD_CHANNEL?: string | undefined; LATTICE_NOTIFY_CHANNELS?: string | undefined }) =>
+  given.LATTICE_AUDIT_HEAD_CHANNEL === undefined || given.LATTICE_NOTIFY_CHANNELS !== undefined;
 
 /** Settings of the command line client, which the service itself does not read. */
 const clientSettings = new Set(['LATTICE_URL', 'LATTICE_TOKEN_FILE']);
@@ -94,13 +108,14 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   );
   const parsed = schema.safeParse(given);
   const faults = parsed.success ? [] : parsed.error.issues.map(describeIssue);
+  if (!needsChannels(given)) faults.push('LATTICE_AUDIT_HEAD_CHANNEL needs LATTICE_NOTIFY_CHANNELS, the file that defines it');
   let policy: Policy | null = null;
   try {
     policy = readPolicy(given.LATTICE_POLICY ?? null, defaultRates);
   } catch (error) {
     faults.push(`LATTICE_POLICY: ${error instanceof Error ? error.message : 'unreadable'}`);
   }
-  if (!parsed.success || policy === null)
+  if (!parsed.success || policy === null || faults.length > 0)
     throw new HostError(
       'invalid-params',
       `the configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n  ${faults.join('\n  ')}`,
@@ -118,6 +133,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     marketIndex: env.LATTICE_MARKET_INDEX ?? null,
     marketAllow: Object.freeze(env.LATTICE_MARKET_ALLOW),
     notifyChannels: env.LATTICE_NOTIFY_CHANNELS ?? null,
+    auditHead:
+      env.LATTICE_AUDIT_HEAD_CHANNEL === undefined
+        ? null
+        : Object.freeze({ channel: env.LATTICE_AUDIT_HEAD_CHANNEL, everyMs: env.LATTICE_AUDIT_HEAD_SECONDS * 1000 }),
     allowUnsigned: env.LATTICE_ALLOW_UNSIGNED,
     runAs: env.LATTICE_RUN_AS ?? null,
     allowRoot: env.LATTICE_ALLOW_ROOT,

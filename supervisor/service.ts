@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { HostError } from '../protocol/errors.ts';
 import { closeOpenDecisions } from './audit.ts';
 import { createHeadFile, verifyKept } from './audit-head.ts';
+import { createHeadReports, findReportChannel } from './audit-head-reports.ts';
 import { queryAudit } from './audit-query.ts';
 import { createAuditRetention } from './audit-retention.ts';
 import { type BundleStore, createBundleStore } from './bundle-store.ts';
@@ -107,6 +108,7 @@ async function build(
   const logs = createPluginLogs({ folder: join(dataDir, 'logs'), ...policy.logs, clock, log });
   const network = await openNetwork({ config, clock, log, database, logs, uid, reach });
   stops.add(() => network.delivery.stop());
+  const reported = config.auditHead && findReportChannel(network.channels, config.auditHead.channel);
   const handlers = createHandlers({ kv, logs, sql: database.read, httpFetch: network.httpFetch, notifySend: network.notifySend });
 
   const runner = await createRunner();
@@ -177,6 +179,10 @@ async function build(
   stops.add(() => server.stop(httpGraceMs));
   await supervisor.start();
   network.delivery.start();
+  if (config.auditHead && reported) {
+    const reports = createHeadReports({ ...config.auditHead, channel: reported, database, client: network.client, clock, log, random });
+    stops.add(() => reports.stop());
+  }
   await tellAddress(dataDir, server.url, stops);
   log.info('service.ready', { url: server.url, plugins: supervisor.list().length, refused: supervisor.refused().length });
   return {
@@ -241,6 +247,7 @@ async function openNetwork({ config, clock, log, database, logs, uid, reach }: N
   });
   return {
     client,
+    channels,
     delivery,
     httpFetch: createHttpFetch({ client, allow }),
     notifySend: createNotifySend({ channels, outbox, database, onQueued: () => delivery.wake() }),

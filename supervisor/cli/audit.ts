@@ -36,7 +36,10 @@ export function addAuditVerbs(program: Command, cli: Cli): void {
     .command('verify')
     .description('check that no row was changed, left out or cut off')
     .option('--offline', 'check the files of a stopped service')
-    .option('--against <file>', 'and against a head kept elsewhere: a file with what `lattice audit head` printed')
+    .option(
+      '--against <file>',
+      'and against a head kept elsewhere: a file with what `lattice audit head` printed, or what a webhook was sent',
+    )
     .action(({ offline, against }: { offline?: boolean; against?: string }) => verify(cli, offline === true, against));
   audit
     .command('head')
@@ -99,7 +102,7 @@ async function showHead(cli: Cli): Promise<void> {
   await cli.show(head, () => `${head.seq} ${head.hash}\n`);
 }
 
-/** The line that `audit head` printed, or with --json the object. */
+/** The line that `audit head` printed, with --json the object, or what the webhook was sent. */
 async function readKeptHead(file: string): Promise<Head> {
   const bytes = await readFile(resolve(file), 'utf8').catch((error: unknown) => {
     throw new HostError(
@@ -112,7 +115,7 @@ async function readKeptHead(file: string): Promise<Head> {
   const text = bytes.trim();
   const match =
     /^(?<seq>[0-9]{1,15}) (?<hash>[0-9a-f]{64})$/.exec(text) ??
-    /^\{\s*"seq":\s*(?<seq>[0-9]{1,15}),\s*"hash":\s*"(?<hash>[0-9a-f]{64})"\s*\}$/.exec(text);
+    /^\{\s*"seq":\s*(?<seq>[0-9]{1,15}),\s*"(?:hash|head)":\s*"(?<hash>[0-9a-f]{64})"\s*(?:,\s*"at":\s*"[^"]*"\s*)?\}$/.exec(text);
   const { seq, hash } = match?.groups ?? {};
   if (seq !== undefined && hash !== undefined) return { seq: Number(seq), hash };
   throw new HostError('invalid-params', `${file} does not hold a head of the audit`, { hint: 'lattice audit head > <file> writes one' });

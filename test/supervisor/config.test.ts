@@ -98,3 +98,18 @@ t.test(
     );
   },
 );
+
+t.test(
+  'given where to send the head of the audit, when it is read, then the interval has its default, and the channels file must be there',
+  async (t) => {
+    const channels = { LATTICE_NOTIFY_CHANNELS: '/etc/channels.json', LATTICE_AUDIT_HEAD_CHANNEL: 'head' };
+    t.equal(readConfig(least).auditHead, null);
+    t.same(readConfig({ ...least, ...channels }).auditHead, { channel: 'head', everyMs: 3_600_000 });
+    t.match(readConfig({ ...least, ...channels, LATTICE_AUDIT_HEAD_SECONDS: '60' }).auditHead, { everyMs: 60_000 });
+    t.throws(() => readConfig({ ...least, LATTICE_AUDIT_HEAD_CHANNEL: 'head' }), { message: /needs LATTICE_NOTIFY_CHANNELS/ });
+    for (const seconds of ['9', '1e3', '604801'])
+      t.throws(() => readConfig({ ...least, ...channels, LATTICE_AUDIT_HEAD_SECONDS: seconds }), {
+        message: /LATTICE_AUDIT_HEAD_SECONDS is/,
+      });
+  },
+);
