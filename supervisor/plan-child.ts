@@ -1,6 +1,5 @@
 import type { Launch } from './runner.ts';
 import type { Cell } from './sandbox/cell.ts';
-import { openDescriptors } from './sandbox/descriptors.ts';
 import { type LaunchPlan, planLaunch } from './sandbox/launch.ts';
 import type { Level } from './sandbox/levels.ts';
 import type { Tools } from './sandbox/tools.ts';
@@ -14,7 +13,10 @@ export type ChildStart = {
 };
 
 /** What one generation of a plugin is spawned with, given what this process is at this moment. */
-export function planChild(deps: { tools: Tools; runnerBundle: Buffer }, start: ChildStart): LaunchPlan {
+export function planChild(
+  deps: { tools: Tools; runnerBundle: Buffer; openDescriptors(): readonly number[] },
+  start: ChildStart,
+): LaunchPlan {
   const { launch, engine, level, disableUserns } = start;
   const { uid, leaf } = start.cell;
   const { artifact, artifactSha256 } = launch;
@@ -25,7 +27,7 @@ export function planChild(deps: { tools: Tools; runnerBundle: Buffer }, start: C
     uid,
     disableUserns,
     ...(leaf ? { cgroupProcs: leaf.procsFile } : {}),
-    launcher: { uid: process.getuid?.() ?? -1, pid: process.pid, openDescriptors: openDescriptors() },
+    launcher: { uid: process.getuid?.() ?? -1, pid: process.pid, openDescriptors: deps.openDescriptors() },
     program:
       engine === 'native'
         ? { engine: 'native', artifact }

@@ -13,6 +13,7 @@ import { stderrKept } from './run-record.ts';
 import type { Exit, Launch, Run, RunEvents, Runner } from './runner.ts';
 import { type Cell, type CellDeps, startInCell } from './sandbox/cell.ts';
 import { createContainedChild } from './sandbox/contained-child.ts';
+import { createDescriptorList } from './sandbox/descriptors.ts';
 import { lastWordsMs, waitForEnd, waitForLastWords } from './sandbox/last-words.ts';
 import type { Level } from './sandbox/levels.ts';
 import type { PipeMaker } from './sandbox/response-pipe.ts';
@@ -36,6 +37,8 @@ export type SubprocessDeps = CellDeps & {
   clock: Clock;
 };
 
+export type RunnerDeps = SubprocessDeps & { openDescriptors(): readonly number[] };
+
 const output = { lineBytes: 8192, bytesPerSecond: 256 * 1024, linesPerSecond: 1000 } as const;
 const writeStalledMs = 10_000;
 
@@ -43,7 +46,8 @@ const writeStalledMs = 10_000;
 const starts = { most: Math.max(4, 2 * availableParallelism()), holdMostMs: 1_000 } as const;
 
 /** Runs a plugin as a caged child process that speaks JSON-RPC over its stdio, or with one for each action where its bundle is of that form. */
-export function createSubprocessRunner(deps: SubprocessDeps): Runner {
+export function createSubprocessRunner(parts: SubprocessDeps): Runner {
+  const deps: RunnerDeps = { ...parts, openDescriptors: createDescriptorList(parts.clock) };
   const gate = createStartGate({ ...starts, timers: deps.clock });
   return {
     name: 'subprocess',
@@ -69,7 +73,7 @@ export function createSubprocessRunner(deps: SubprocessDeps): Runner {
 type Admitted = { launch: Launch; engine: 'node' | 'native'; leave(): void };
 
 async function startChild(
-  deps: SubprocessDeps,
+  deps: RunnerDeps,
   { launch, engine, leave }: Admitted,
   dispatch: Parameters<Runner['start']>[1],
   events: RunEvents,
@@ -103,7 +107,7 @@ const tendCell = (deps: SubprocessDeps, { cell, leave, cpuPercent }: Tended, eve
   },
 });
 
-function connectChild(deps: SubprocessDeps, start: ChildStart, dispatch: Parameters<Runner['start']>[1], events: RunEvents): Run {
+function connectChild(deps: RunnerDeps, start: ChildStart, dispatch: Parameters<Runner['start']>[1], events: RunEvents): Run {
   const { id } = start.launch.plugin;
   const { level } = start;
   const { uid } = start.cell;

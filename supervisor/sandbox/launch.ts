@@ -136,8 +136,9 @@ function planBare({ level, tools, permission = true }: LaunchRequest, limits: Li
  * A supervisor that was killed before the death signal was asked for left this process to another parent: nothing would end it any more.
  * While the cage is built a watcher stands by: bwrap's monitor may be killed between the clone of its init and the word that lets it go on,
  * and that init would wait for ever. Told that all is well it leaves; when the pipe ends without that word it ends the whole process group.
+ * Core files are the one limit to set out here as well: bwrap itself holds the artifact for a moment.
  */
-const watchedSetUp = `test "$PPID" = "$0" || exit 1
+const watchedSetUp = `test "$PPID" = "$0" && ulimit -c 0 || exit 1
 (read -r word <&${fds.watch} || kill -9 "-$$") &
 exec "$@" ${fds.watch}<&-`;
 
@@ -148,13 +149,12 @@ const placeResponses = `${responsesInside}<&${fds.responses} ${fds.responses}<&-
 const gateOf = (program: Program): string[] => gate(isAction(program) ? placeResponses : closePayload);
 
 function planCaged({ tools, program, launcher, disableUserns = true, permission = true }: LaunchRequest, limits: Limits): string[] {
-  const prlimit = need(tools, 'prlimit', 'util-linux');
+  need(tools, 'prlimit', 'util-linux'); // bound into the cage
   const orphanCheck = [need(tools, 'shell', 'dash'), '-c', watchedSetUp, String(launcher.pid)];
   const isJs = program.engine === 'node';
   const plugin = isJs ? ['/rt/node', ...nodeFlags(limits, permission, true), '-e', bootText] : [`/plugin/${entryOf(program)}`];
   const cage = listCage(fds, disableUserns, isAction(program) ? responsesInside : null);
-  // Core files are the one limit to set outside as well: bwrap itself holds the artifact for a moment.
-  const outside = [...orphanCheck, ...emptyEnvironment(tools), prlimit, '--core=0:0', '--', need(tools, 'bwrap', 'bubblewrap')];
+  const outside = [...orphanCheck, ...emptyEnvironment(tools), need(tools, 'bwrap', 'bubblewrap')];
   return [...outside, ...cage, '--', ...(isJs ? [] : gateOf(program)), '/rt/prlimit', ...limits.prlimit, '--', ...plugin];
 }
 

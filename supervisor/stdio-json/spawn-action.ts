@@ -2,18 +2,20 @@ import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { HostError } from '../../protocol/errors.ts';
 import type { Exit, Launch } from '../runner.ts';
-import type { SubprocessDeps } from '../runner-subprocess.ts';
+import type { RunnerDeps } from '../runner-subprocess.ts';
 import { type Cell, startInCell } from '../sandbox/cell.ts';
 import { notStarted } from '../sandbox/cgroup-leaves.ts';
 import { createContainedChild } from '../sandbox/contained-child.ts';
-import { openDescriptors } from '../sandbox/descriptors.ts';
 import { type LaunchPlan, planLaunch } from '../sandbox/launch.ts';
 import type { Level } from '../sandbox/levels.ts';
 import { spawnPlan } from '../sandbox/spawn-plan.ts';
 import { readCageFiles } from './cage-files.ts';
 import { type Action, type ActionDeps, runAction } from './run-action.ts';
 
-export type ArmedDeps = Pick<SubprocessDeps, 'tools' | 'uids' | 'createLeaf' | 'chooseLevel' | 'suspectSandbox' | 'pipes' | 'clock'>;
+export type ArmedDeps = Pick<
+  RunnerDeps,
+  'tools' | 'uids' | 'createLeaf' | 'chooseLevel' | 'suspectSandbox' | 'pipes' | 'clock' | 'openDescriptors'
+>;
 export type ActionProcess = Action & { pid(): number | null; kill(): void };
 type Order = Pick<ActionDeps, 'request' | 'budget' | 'signal' | 'dispatch' | 'onOutput'> & { number: number };
 
@@ -38,7 +40,7 @@ export async function arm(deps: ArmedDeps, launch: Launch): Promise<Armed> {
     planLaunch({
       ...{ level, tools: deps.tools, resources, uid, disableUserns },
       ...(leaf ? { cgroupProcs: leaf.procsFile } : {}),
-      launcher: { uid: process.getuid?.() ?? -1, pid: process.pid, openDescriptors: openDescriptors() },
+      launcher: { uid: process.getuid?.() ?? -1, pid: process.pid, openDescriptors: deps.openDescriptors() },
       program: { engine: 'native', artifact, action: { entryPath, files: files ?? [], responses } },
     });
 

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { lstatSync } from 'node:fs';
+import { lstatSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { identifyProcess, type ProcessId } from '../../supervisor/sandbox/status.ts';
+import { identifyProcess, type ProcessId, parentOf } from '../../supervisor/sandbox/status.ts';
 import { createUidPool } from '../../supervisor/sandbox/uids.ts';
 import { readFault } from '../support/kill-steps.ts';
 import { compilePlugin } from '../support/native-plugin.ts';
@@ -124,3 +124,14 @@ t.test(
     }
   },
 );
+
+t.test('given a caged plugin, when its monitor’s limits are read, then no core file can hold the program', { skip }, async (t) => {
+  const real = workshop.open(t, { artifact: native ?? '' });
+  await real.arm();
+
+  const init = parentOf(real.pid()) ?? 0;
+  const monitor = parentOf(init) ?? 0;
+
+  t.equal(parentOf(monitor), process.pid);
+  for (const pid of [monitor, init, real.pid()]) t.match(readFileSync(`/proc/${pid}/limits`, 'latin1'), /^Max core file size +0 +0 /m);
+});

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { openDescriptors } from '../../../supervisor/sandbox/descriptors.ts';
+import { createDescriptorList, openDescriptors } from '../../../supervisor/sandbox/descriptors.ts';
 import { testFolder } from '../../support/test-folder.ts';
 
 const row = (flags: string) => `pos:\t0\nflags:\t${flags}\nmnt_id:\t16\nino:\t1030\n`;
@@ -41,4 +41,30 @@ t.test('given a descriptor that the parent left open, when the service lists its
   });
   await once(child, 'close');
   t.ok((JSON.parse(said) as number[]).includes(40));
+});
+
+t.test(
+  'given a look that takes 10 ms, when launches follow each other, then the next look is a second later, and sees what is new',
+  async (t) => {
+    let nowMs = 0;
+    let open = [7];
+    const descriptors = createDescriptorList({ monotonicMs: () => nowMs }, () => {
+      nowMs += 10;
+      return open;
+    });
+
+    t.same(descriptors(), [7]);
+    open = [7, 9];
+    nowMs += 999;
+    t.same(descriptors(), [7]);
+    nowMs += 1;
+    t.same(descriptors(), [7, 9]);
+  },
+);
+
+t.test('given a look that takes no time, when launches follow each other, then each looks', async (t) => {
+  let looks = 0;
+  const descriptors = createDescriptorList({ monotonicMs: () => 0 }, () => [++looks]);
+
+  t.same([descriptors(), descriptors()], [[1], [2]]);
 });

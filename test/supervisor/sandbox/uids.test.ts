@@ -35,6 +35,32 @@ t.test('given a uid under which something still runs, when uids are taken, then 
   t.equal((await pool.take()).uid, childUids.first + 1);
 });
 
+t.test(
+  'given many starts in a row, when uids are taken, then the processes of the machine are looked at for each block, not for each uid',
+  async (t) => {
+    let looks = 0;
+    const owners = () => {
+      looks++;
+      return nobodyBusy();
+    };
+    const pool = createUidPool({ folder: testFolder(t), owners, start: 0 });
+
+    for (let n = 0; n < 60; n++) await pool.take();
+
+    t.ok(looks <= 21, `${looks} looks`); // two for each of ten blocks, and one before the first
+  },
+);
+
+t.test('given a uid that is released while something still runs under it, when uids are taken, then it is passed over', async (t) => {
+  const busy = new Map<number, number[]>();
+  const pool = createUidPool({ folder: testFolder(t), owners: () => busy, start: 0 });
+  const lease = await pool.take();
+  busy.set(lease.uid, [4711]);
+  lease.release();
+
+  t.not((await pool.take()).uid, lease.uid);
+});
+
 t.test('given two services that begin at the same place, when both take uids at once, then none is given twice', async (t) => {
   const folder = testFolder(t);
   const [one, other] = [openPool(folder), openPool(folder)];
