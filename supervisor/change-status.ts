@@ -8,8 +8,11 @@ import type { PluginStore } from './plugin-store.ts';
 import type { PluginTable } from './plugin-table.ts';
 import type { Actor, RefusedBundle } from './plugin-view.ts';
 import { codeOfFailedStart } from './run-record.ts';
+import type { Settle } from './safeguards.ts';
 
 export type StatusRequest = { id: string; status: Status; bundleSha256?: string; egress?: readonly string[] };
+/** Who asked, and the note that goes with the first change made for them. */
+type By = { actor: Actor; settle?: Settle | undefined };
 type Deps = { table: PluginTable; bundles: BundleStore; store: PluginStore; isStopping(): boolean; reach: Reach };
 
 /** Says why there is nothing to arm or accept: nothing lies there, or what does is refused. */
@@ -66,21 +69,21 @@ const stoppedOnly = (id: string, error: HostError): HostError =>
 
 /** Takes a plugin from one status to another, and waits until it is so. */
 export function createStatusChange({ table, bundles, store, isStopping, reach }: Deps) {
-  async function install(entry: PluginEntry, { bundleSha256: shown, egress }: StatusRequest, actor: Actor): Promise<void> {
+  async function install(entry: PluginEntry, { bundleSha256: shown, egress }: StatusRequest, by: By): Promise<void> {
     const bundle = requireOffered(entry, table.refusedOf(entry.id));
     requireShown(shown, bundle.bundleSha256, entry.id);
     requireTrusted(bundles, bundle);
     if (egress !== undefined) requireSettable(bundle.manifest, egress);
     const offer = asOffer(bundle, egress ?? []);
-    await bundles.keepWhile(bundle.bundleSha256, async () => table.adopt(await store.accept(offer, actor.id)));
+    await bundles.keepWhile(bundle.bundleSha256, async () => table.adopt(await store.accept(offer, by.actor.id, by.settle)));
   }
 
   /** Records what is wanted, arms, and takes it back to `disabled`, with the reason, when that fails. */
-  async function activate(entry: PluginEntry, shown: string | undefined, actor: Actor): Promise<void> {
+  async function activate(entry: PluginEntry, shown: string | undefined, { actor, settle }: By): Promise<void> {
     if (!isAvailable(entry)) throw notAvailable(entry.id, table.refusedOf(entry.id));
     const accepted = table.findAccepted(entry.id);
     requireShown(shown, accepted.record.bundleSha256, entry.id);
-    accepted.record = await store.setStatus(entry.id, 'active', { actor: actor.id });
+    accepted.record = await store.setStatus(entry.id, 'active', { actor: actor.id }, settle);
     reach('plugin.recorded');
     const { runtime } = accepted.serving;
     const armed = await runtime.arm();
@@ -94,12 +97,12 @@ export function createStatusChange({ table, bundles, store, isStopping, reach }:
     });
   }
 
-  async function disable(entry: PluginEntry, actor: Actor): Promise<void> {
+  async function disable(entry: PluginEntry, { actor, settle }: By): Promise<void> {
     const accepted = table.findAccepted(entry.id);
     // First: a store that cannot be written must not keep a plugin running.
     const stopped = Promise.all([accepted.serving.runtime.stop(), abandonExchange(accepted)]);
     try {
-      accepted.record = await store.setStatus(entry.id, 'disabled', { actor: actor.id });
+      accepted.record = await store.setStatus(entry.id, 'disabled', { actor: actor.id }, settle);
     } catch (error) {
       await stopped;
       throw error instanceof HostError && error.code === 'storage-unavailable' ? stoppedOnly(entry.id, error) : error;
@@ -107,7 +110,7 @@ export function createStatusChange({ table, bundles, store, isStopping, reach }:
     await stopped;
   }
 
-  return async function setStatus(request: StatusRequest, actor: Actor): Promise<void> {
+  return async function setStatus(request: StatusRequest, by: By): Promise<void> {
     const entry = table.find(request.id);
     const present = statusOf(entry);
     const decision = decideTransition(present, request.status);
@@ -123,8 +126,8 @@ export function createStatusChange({ table, bundles, store, isStopping, reach }:
         rule: 'egress-at-install',
         hint: `change them: lattice plugins egress ${request.id} --allow host:port`,
       });
-    if (decision === 'installed') await install(entry, request, actor);
-    else if (decision === 'active' || decision === 'restart') await activate(entry, request.bundleSha256, actor);
-    else if (decision === 'disabled') await disable(entry, actor);
+    if (decision === 'installed') await install(entry, request, by);
+    else if (decision === 'active' || decision === 'restart') await activate(entry, request.bundleSha256, by);
+    else if (decision === 'disabled') await disable(entry, by);
   };
 }

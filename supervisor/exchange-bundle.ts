@@ -9,6 +9,7 @@ import type { PluginVersion } from './plugin-version.ts';
 import type { Actor } from './plugin-view.ts';
 import { codeOfFailedStart } from './run-record.ts';
 import type { Armed } from './runtime.ts';
+import type { Settle } from './safeguards.ts';
 
 /** A new version must stay ready for so long before it gets the calls: most that end soon after their start are caught while the old one serves. */
 export const probationMs = 1_000;
@@ -25,6 +26,7 @@ export type ExchangeDeps = {
   reach: Reach;
 };
 type Kind = 'upgrade' | 'rollback';
+type By = { actor: Actor; settle?: Settle | undefined };
 
 /**
  * Puts one bundle of a plugin in the place of another. Of an active plugin the new one is started beside the old one, which serves until the
@@ -33,15 +35,15 @@ type Kind = 'upgrade' | 'rollback';
 export function createExchange(deps: ExchangeDeps) {
   const { store, clock, reach } = deps;
 
-  async function exchange(accepted: AcceptedPlugin, kind: Kind, offer: Offer, actor: Actor): Promise<void> {
+  async function exchange(accepted: AcceptedPlugin, kind: Kind, offer: Offer, by: By): Promise<void> {
     refuseOtherPublisher(offer.bundle, accepted.record.owner); // again where it is recorded; here before anything of it runs
-    if (accepted.record.status === 'active') return exchangeBeside(accepted, kind, offer, actor);
-    const record = await store.setBundle(kind, offer, actor.id);
+    if (accepted.record.status === 'active') return exchangeBeside(accepted, kind, offer, by);
+    const record = await store.setBundle(kind, offer, by.actor.id, by.settle);
     await accepted.serving.runtime.close(); // it is stopped already; nothing starts it again
     serve(accepted, record, accepted.openVersion(record));
   }
 
-  async function exchangeBeside(accepted: AcceptedPlugin, kind: Kind, offer: Offer, actor: Actor): Promise<void> {
+  async function exchangeBeside(accepted: AcceptedPlugin, kind: Kind, offer: Offer, { actor, settle }: By): Promise<void> {
     const { id } = accepted.record;
     const version = accepted.openVersion(offer.bundle);
     const giveUp = new AbortController();
@@ -59,7 +61,7 @@ export function createExchange(deps: ExchangeDeps) {
       requireWanted();
       if (!armed.ok) throw failed(accepted, kind, armed);
       reach('exchange.proved');
-      const record = await store.setBundle(kind, offer, actor.id);
+      const record = await store.setBundle(kind, offer, actor.id, settle);
       reach('exchange.accepted');
       const former = accepted.serving;
       // Who disabled it while it was being recorded has ended this runtime for good; the next start needs another.

@@ -12,7 +12,7 @@ export type KvWrite = {
   value: string | null;
   ifRevision: number | undefined;
   entry: AuditEntry;
-  safeguards?: Safeguards<number> | undefined;
+  safeguards?: Safeguards<number, KvChange> | undefined;
 };
 /** What the ask found and left; `deleted` says whether there was an entry. */
 export type KvChange = { revision: number; deleted: boolean };
@@ -36,6 +36,10 @@ export async function applyWrites(tx: Tx, writes: readonly KvWrite[], quota: KvQ
   });
   tx.reach('kv.decided');
   await storeState(tx, state);
+  for (const [at, { safeguards }] of writes.entries()) {
+    const outcome = outcomes[at];
+    if (safeguards?.settle && outcome && !(outcome instanceof HostError)) await safeguards.settle(tx, outcome);
+  }
   return outcomes;
 }
 

@@ -18,14 +18,14 @@ export type KvStore = {
     value: string,
     ifRevision: number | undefined,
     entry: AuditEntry,
-    safeguards?: Safeguards<number>,
+    safeguards?: Safeguards<number, KvChange>,
   ): Promise<{ revision: number }>;
   delete(
     bucket: string,
     key: string,
     ifRevision: number | undefined,
     entry: AuditEntry,
-    safeguards?: Safeguards<number>,
+    safeguards?: Safeguards<number, KvChange>,
   ): Promise<{ deleted: boolean }>;
   buckets(): Promise<{ bucket: string; keys: number; bytes: number }[]>;
 };

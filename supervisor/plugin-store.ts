@@ -3,6 +3,7 @@ import type { Database, Tx } from './database.ts';
 import { acceptBundle, changeBundle, changeConfig, changeEgress, changeOwner, changeStatus } from './plugin-changes.ts';
 import type { Status } from './plugin-lifecycle.ts';
 import { findPlugin, loadPlugin, readPlugins } from './plugin-rows.ts';
+import type { Settle } from './safeguards.ts';
 
 export type StoredStatus = Exclude<Status, 'verified'>;
 export type ExitRecord = {
@@ -64,27 +65,33 @@ export type PluginStore = ReturnType<typeof createPluginStore>;
 const exitsKept = 20;
 const crashTimesKept = 20;
 
-/** The only SQL about plugins. Every change commits with its audit row. */
+/** The only SQL about plugins. Every change commits with its audit row, and with the note of its caller. */
 export function createPluginStore({ database, clock }: { database: Database; clock: Clock }) {
+  const change = (settle: Settle | undefined, job: (tx: Tx, now: string) => Promise<PluginRecord>): Promise<PluginRecord> =>
+    database.write(async (tx) => {
+      const record = await job(tx, timestamp(clock));
+      await settle?.(tx);
+      return record;
+    });
   return {
     all: () => readPlugins(database.read),
     get: (id: string) => findPlugin(database.read, id),
     /** From verified to installed. The same bundle again changes nothing; another one is an upgrade and needs `setBundle`. */
-    accept: (offer: Offer, actor: string | null) => database.write((tx) => acceptBundle(tx, offer, actor, timestamp(clock))),
+    accept: (offer: Offer, actor: string | null, settle?: Settle) => change(settle, (tx, now) => acceptBundle(tx, offer, actor, now)),
     /** Decides by the status at the time of the commit, whatever the caller saw before. */
-    setStatus: (id: string, status: Status, entry: StatusEntry) =>
-      database.write((tx) => changeStatus(tx, id, status, entry, timestamp(clock))),
+    setStatus: (id: string, status: Status, entry: StatusEntry, settle?: Settle) =>
+      change(settle, (tx, now) => changeStatus(tx, id, status, entry, now)),
     /** An upgrade, downgrade or rollback that the operator consented to. */
-    setBundle: (kind: 'upgrade' | 'rollback', offer: Offer, actor: string | null) =>
-      database.write((tx) => changeBundle(tx, kind, offer, actor, timestamp(clock))),
+    setBundle: (kind: 'upgrade' | 'rollback', offer: Offer, actor: string | null, settle?: Settle) =>
+      change(settle, (tx, now) => changeBundle(tx, kind, offer, actor, now)),
     /** The id belongs to another publisher from now on; the accepted bundle stays until an upgrade. */
-    setOwner: (id: string, owner: string, actor: string | null) =>
-      database.write((tx) => changeOwner(tx, id, owner, actor, timestamp(clock))),
-    setConfig: (id: string, config: Record<string, unknown>, actor: string | null) =>
-      database.write((tx) => changeConfig(tx, id, config, actor, timestamp(clock))),
+    setOwner: (id: string, owner: string, actor: string | null, settle?: Settle) =>
+      change(settle, (tx, now) => changeOwner(tx, id, owner, actor, now)),
+    setConfig: (id: string, config: Record<string, unknown>, actor: string | null, settle?: Settle) =>
+      change(settle, (tx, now) => changeConfig(tx, id, config, actor, now)),
     /** The hosts of a plugin whose manifest has no field for them. */
-    setEgress: (id: string, hosts: readonly string[], actor: string | null) =>
-      database.write((tx) => changeEgress(tx, id, hosts, actor, timestamp(clock))),
+    setEgress: (id: string, hosts: readonly string[], actor: string | null, settle?: Settle) =>
+      change(settle, (tx, now) => changeEgress(tx, id, hosts, actor, now)),
     saveHealth: (id: string, health: Health) => database.write((tx) => saveHealth(tx, id, health)),
     /** Counts up for ever, also over restarts of the service: a fact of an old process is never taken for one of a new. */
     nextGeneration: (id: string) => database.write((tx) => nextGeneration(tx, id)),

@@ -33,6 +33,7 @@ import { createPluginLogs } from './plugin-logs.ts';
 import { createPluginStore } from './plugin-store.ts';
 import type { SandboxView, Supervisor } from './plugin-view.ts';
 import { readTrustPolicy } from './read-trust-policy.ts';
+import { createRepeatedRequests } from './repeated-requests.ts';
 import type { Runner } from './runner.ts';
 import { createStopList } from './stop-list.ts';
 import { checkWritable } from './storage/check-writable.ts';
@@ -151,6 +152,7 @@ async function build(
     tokens,
     kv,
     market,
+    repeated: createRepeatedRequests({ database, clock }),
     audit: {
       query: (filter) => queryAudit(database.read, filter),
       verify: (against) => verifyKept(database.read, headFile, against),

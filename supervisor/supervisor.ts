@@ -11,7 +11,7 @@ import { type AcceptedPlugin, asOffer, isAvailable, manifestOf, type PluginEntry
 import { createPluginTable, type PluginTableDeps } from './plugin-table.ts';
 import type { Actor, CallOptions, CallRequest, PluginView, Supervisor } from './plugin-view.ts';
 import { viewExit } from './run-record.ts';
-import type { Safeguards } from './safeguards.ts';
+import type { Safeguards, Settle } from './safeguards.ts';
 import { defaultInvokeTimeoutMs, viewPlugin, viewPluginDetail } from './view-plugin.ts';
 import { viewVerification } from './view-verification.ts';
 import { watchTrust } from './watch-trust.ts';
@@ -47,7 +47,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
   const exchange = createExchange({ ...deps, requireRunning, reach });
 
   /** Accepts the bundle on disk in place of the accepted one. */
-  async function upgrade({ id, bundleSha256 }: ExchangeRequest, actor: Actor): Promise<PluginView> {
+  async function upgrade({ id, bundleSha256 }: ExchangeRequest, actor: Actor, settle?: Settle): Promise<PluginView> {
     const entry = find(id);
     const accepted = findAccepted(id);
     const bundle = requireOffered(entry, table.refusedOf(id));
@@ -55,13 +55,13 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     requireTrusted(bundles, bundle);
     if (bundle.bundleSha256 !== accepted.record.bundleSha256)
       await bundles.keepWhile(bundle.bundleSha256, () =>
-        exchange(accepted, 'upgrade', asOffer(bundle, accepted.record.operatorEgress), actor),
+        exchange(accepted, 'upgrade', asOffer(bundle, accepted.record.operatorEgress), { actor, settle }),
       );
     return view(entry);
   }
 
   /** Accepts again the bundle that the last upgrade replaced, if the present policy still lets it run. */
-  async function rollback({ id, bundleSha256 }: ExchangeRequest, actor: Actor): Promise<PluginView> {
+  async function rollback({ id, bundleSha256 }: ExchangeRequest, actor: Actor, settle?: Settle): Promise<PluginView> {
     const entry = find(id);
     const accepted = findAccepted(id);
     const { former: formers, operatorEgress } = accepted.record;
@@ -74,11 +74,12 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     requireShown(bundleSha256, former.bundleSha256, id);
     if (!isAvailable(entry)) throw notAvailable(id, table.refusedOf(id));
     const { manifest } = await bundles.load(former.bundleSha256);
-    await exchange(accepted, 'rollback', { bundle: former, terms: termsOf(manifest, operatorEgress), operatorEgress }, actor);
+    const offer = { bundle: former, terms: termsOf(manifest, operatorEgress), operatorEgress };
+    await exchange(accepted, 'rollback', offer, { actor, settle });
     return view(entry);
   }
 
-  async function transfer({ id, publisher }: { id: string; publisher: string }, actor: Actor): Promise<PluginView> {
+  async function transfer({ id, publisher }: { id: string; publisher: string }, actor: Actor, settle?: Settle): Promise<PluginView> {
     const accepted = findAccepted(id);
     const fault = judgePublisher(bundles.policy(), publisher, id, deps.clock.wallMs());
     if (fault)
@@ -86,7 +87,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
         rule: fault.code,
         hint: 'name the publisher, with this id, in the trust policy, then: lattice plugins rescan',
       });
-    accepted.record = await store.setOwner(id, publisher, actor.id);
+    accepted.record = await store.setOwner(id, publisher, actor.id, settle);
     return view(find(id));
   }
 
@@ -117,18 +118,18 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
     });
   }
 
-  async function setEgress(id: string, hosts: readonly string[], actor: Actor): Promise<PluginView> {
+  async function setEgress(id: string, hosts: readonly string[], actor: Actor, settle?: Settle): Promise<PluginView> {
     const accepted = findAccepted(id);
     requireSettable(accepted.serving.manifest, hosts);
-    accepted.record = await store.setEgress(id, hosts, actor.id);
+    accepted.record = await store.setEgress(id, hosts, actor.id, settle);
     await abandonExchange(accepted); // a version that finishes its calls has the hosts of before
     await rearm(accepted, 'the hosts');
     return view(find(id));
   }
 
-  async function setConfig(id: string, config: Record<string, unknown>, actor: Actor): Promise<Record<string, unknown>> {
+  async function setConfig(id: string, config: Record<string, unknown>, actor: Actor, settle?: Settle): Promise<Record<string, unknown>> {
     const accepted = findAccepted(id);
-    accepted.record = await store.setConfig(id, config, actor.id);
+    accepted.record = await store.setConfig(id, config, actor.id, settle);
     await rearm(accepted, 'the configuration');
     return accepted.record.config;
   }
@@ -162,14 +163,14 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
       // It does not wait for an upgrade to end, unless a condition might yet forbid it.
       if (request.status === 'disabled' && accepted && !safeguards?.guard) void abandonExchange(accepted);
       const change = async () => {
-        await setStatus(request, actor);
+        await setStatus(request, { actor, settle: safeguards?.settle });
         return view(find(request.id));
       };
       return inTurn(request.id, change, safeguards);
     },
-    upgrade: (request, actor, safeguards) => inTurn(request.id, () => upgrade(request, actor), safeguards),
-    rollback: (request, actor, safeguards) => inTurn(request.id, () => rollback(request, actor), safeguards),
-    transfer: (request, actor, safeguards) => inTurn(request.id, () => transfer(request, actor), safeguards),
+    upgrade: (request, actor, safeguards) => inTurn(request.id, () => upgrade(request, actor, safeguards?.settle), safeguards),
+    rollback: (request, actor, safeguards) => inTurn(request.id, () => rollback(request, actor, safeguards?.settle), safeguards),
+    transfer: (request, actor, safeguards) => inTurn(request.id, () => transfer(request, actor, safeguards?.settle), safeguards),
     reset: (id, actor, safeguards) => inTurn(id, () => reset(id, actor), safeguards),
     call,
     why(id) {
@@ -186,8 +187,8 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
       return { id, status: statusOf(entry), state, ...why, exits: (entry.accepted?.health.exits() ?? []).map(viewExit) };
     },
     config: (id) => findAccepted(id).record.config,
-    setEgress: (id, hosts, actor, safeguards) => inTurn(id, () => setEgress(id, hosts, actor), safeguards),
-    setConfig: (id, config, actor, safeguards) => inTurn(id, () => setConfig(id, config, actor), safeguards),
+    setEgress: (id, hosts, actor, safeguards) => inTurn(id, () => setEgress(id, hosts, actor, safeguards?.settle), safeguards),
+    setConfig: (id, config, actor, safeguards) => inTurn(id, () => setConfig(id, config, actor, safeguards?.settle), safeguards),
     rescan: (actor) =>
       inTurn('(rescan)', async () => {
         const found = await table.rescan();

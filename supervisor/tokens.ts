@@ -20,7 +20,7 @@ import {
 } from './token-rows.ts';
 
 export type TokenRequest = { name: string; scopes: readonly string[]; plugin?: string | null; expiresAt?: string | null };
-export type TokenSafeguards = Safeguards<readonly TokenRecord[]>;
+export type TokenSafeguards = Safeguards<readonly TokenRecord[], string>;
 export type Tokens = ReturnType<typeof createTokens>;
 
 const tokenPattern = /^lat_[A-Za-z0-9_-]{43}$/;
@@ -38,10 +38,11 @@ export function createTokens({ database, clock, reach = noFailpoints.reach }: { 
   }
 
   /** A change with the safeguards of its caller, who saw the list of all. */
-  const change = (safeguards: TokenSafeguards, job: (tx: Tx) => Promise<void>): Promise<void> =>
+  const change = (id: string, safeguards: TokenSafeguards, job: (tx: Tx) => Promise<void>): Promise<void> =>
     database.write(async (tx) => {
       safeguards.guard?.(await listTokens(tx));
       await job(tx);
+      await safeguards.settle?.(tx, id);
     });
 
   async function create(
@@ -51,14 +52,14 @@ export function createTokens({ database, clock, reach = noFailpoints.reach }: { 
   ): Promise<{ id: string; token: string }> {
     const { token, live } = makeToken(checkRequest(request, clock), false);
     const tokens = await loadLive();
-    await change(safeguards, (tx) => insertToken(tx, live, { actor, now: timestamp(clock), change: 'create' }));
+    await change(live.id, safeguards, (tx) => insertToken(tx, live, { actor, now: timestamp(clock), change: 'create' }));
     tokens.set(live.hash, live);
     return { id: live.id, token };
   }
 
   async function revoke(id: string, actor: string | null, safeguards: TokenSafeguards = {}): Promise<void> {
     const tokens = await loadLive();
-    await change(safeguards, (tx) => revokeToken(tx, id, actor, timestamp(clock)));
+    await change(id, safeguards, (tx) => revokeToken(tx, id, actor, timestamp(clock)));
     for (const live of tokens.values()) if (live.id === id) tokens.delete(live.hash);
   }
 

@@ -8,6 +8,7 @@ need bwrap bubblewrap
 need prlimit util-linux
 need script bsdutils
 need openssl openssl
+need curl curl
 need gcc "gcc libc6-dev"
 need go golang-go
 need chromium chromium

@@ -6,14 +6,16 @@ import type { Clock } from '../clock.ts';
 import { asDiskError } from '../disk-fault.ts';
 import { noFailpoints, type Reach } from '../failpoints.ts';
 import type { Log } from '../log.ts';
+import type { RepeatedRequests } from '../repeated-requests.ts';
 import { type Authenticate, createIdentify } from './caller.ts';
-import { createRouter, refuseUnrouted, type State } from './dispatch.ts';
+import { createRouter, refuseUnrouted } from './dispatch.ts';
 import { createEventStreams } from './event-stream.ts';
 import { createHostCheck, type Listen } from './host-check.ts';
 import { toProblem } from './problem.ts';
 import { createRequestIds } from './request-id.ts';
 import type { Route } from './route.ts';
 import { createRoutes, type RouteDeps } from './routes.ts';
+import type { State } from './serve-request.ts';
 
 export type ControlPlaneDeps = {
   tokens: { authenticate: Authenticate };
@@ -22,6 +24,8 @@ export type ControlPlaneDeps = {
   listen: Listen;
   /** Writes the audit row of a failed authorisation, within its rate for one key. */
   deny: (entry: AuditEntry, key: string) => void;
+  /** Without it no change can be sent with a key: there is no database to keep it in. */
+  repeated?: RepeatedRequests;
   /** Answers what no route answers, to callers with a token; by default there is nothing there. */
   refuseOthers?: () => never;
   reach?: Reach;
@@ -62,7 +66,7 @@ export function createControlPlane(deps: ControlPlaneDeps, routes: readonly Rout
   });
   app.use(createSecurityHeaders());
   app.use(createGate(deps, new Set(routes.filter((route) => route.scope === null).map((route) => route.path))));
-  app.use(createRouter(routes, streams.open).routes());
+  app.use(createRouter(routes, { openEvents: streams.open, repeated: deps.repeated ?? null, log: deps.log }).routes());
   const { refuseOthers } = deps;
   app.use(refuseOthers ? (ctx) => (ctx.state.caller.actor === null ? refuseUnrouted(ctx) : refuseOthers()) : refuseUnrouted);
   return app;

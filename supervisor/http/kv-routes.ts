@@ -3,11 +3,12 @@ import { HostError } from '../../protocol/errors.ts';
 import { kvLimits } from '../../protocol/host-methods.ts';
 import { idPattern } from '../../protocol/manifest.ts';
 import type { AuditEntry } from '../audit.ts';
+import type { KvChange } from '../kv-batch.ts';
 import type { KvStore } from '../kv-store.ts';
 import type { Actor } from '../plugin-view.ts';
 import { revisionTag } from './conditions.ts';
 import { actorOf, queryNumber } from './fields.ts';
-import { declareRoute, noBody, nothing, type Route } from './route.ts';
+import { declareRoute, noBody, nothing, type Route, type Settled } from './route.ts';
 
 export type KvDeps = { kv: KvStore };
 
@@ -25,6 +26,9 @@ const value = z.string().refine((text) => Buffer.byteLength(text) <= kvLimits.va
 
 /** Revision 0: there is no entry. */
 const tagsOf = (revision: number): readonly string[] => (revision === 0 ? [] : [revisionTag(revision)]);
+
+const answerPut = ({ revision }: KvChange): Settled => ({ tag: revisionTag(revision), body: { revision } });
+const answerDelete = ({ deleted }: KvChange): Settled => ({ body: { deleted } });
 
 type Changed = { params: { bucket: string; key: string }; actor: Actor | null; requestId: string };
 
@@ -99,7 +103,7 @@ export function createKvRoutes({ kv }: KvDeps): Route[] {
         const { value, if_revision } = request.body;
         const { bucket, key } = request.params;
         const entry = auditEntry('kv.put', request, if_revision);
-        const stored = await kv.put(bucket, key, value, if_revision, entry, request.safeguards(tagsOf));
+        const stored = await kv.put(bucket, key, value, if_revision, entry, request.safeguards(tagsOf, answerPut));
         request.tag(revisionTag(stored.revision));
         return stored;
       },
@@ -116,7 +120,7 @@ export function createKvRoutes({ kv }: KvDeps): Route[] {
       handle: (request) => {
         const revision = request.query.if_revision;
         const { bucket, key } = request.params;
-        return kv.delete(bucket, key, revision, auditEntry('kv.delete', request, revision), request.safeguards(tagsOf));
+        return kv.delete(bucket, key, revision, auditEntry('kv.delete', request, revision), request.safeguards(tagsOf, answerDelete));
       },
     }),
   ];

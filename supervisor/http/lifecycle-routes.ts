@@ -33,6 +33,7 @@ export function createLifecycleRoutes({ supervisor }: { supervisor: Pick<Supervi
       query: nothing,
       body: z.strictObject({ id: pluginId, status, bundle_sha256: bundleSha256.optional(), egress: egressHosts.optional() }),
       guarded: true,
+      answerAgain: ({ body }) => list().find((view) => view.id === body.id) ?? null,
       handle: async (request) => {
         const { id, status, bundle_sha256, egress } = request.body;
         const wanted = {

@@ -37,6 +37,10 @@ type OfPlugin = Pick<RouteRequest<{ id: string }, unknown, unknown>, 'params' | 
 export const guardPlugin = ({ params, safeguards }: OfPlugin, supervisor: Pick<Supervisor, 'show'>): Safeguards =>
   safeguards(() => [contentTag(supervisor.show(params.id))]);
 
+/** What a change of one plugin answers, as it is now. */
+export const viewNow = (supervisor: Pick<Supervisor, 'list'>, id: string): PluginView | null =>
+  supervisor.list().find((view) => view.id === id) ?? null;
+
 /** Everything about one plugin but its calls and its log. */
 export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
   const get = { method: 'GET', query: nothing, body: noBody } as const;
@@ -106,6 +110,8 @@ export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
       body: z.record(z.string().min(1).max(128), z.unknown()),
       tagged: true,
       guarded: true,
+      secret: true,
+      answerAgain: ({ body }) => body,
       handle: (request) => {
         const safeguards = request.safeguards(() => [contentTag(supervisor.config(request.params.id))]);
         return supervisor.setConfig(request.params.id, request.body, actorOf(request), safeguards);
@@ -120,6 +126,7 @@ export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
       query: nothing,
       body: z.strictObject({ egress: egressHosts }),
       guarded: true,
+      answerAgain: ({ params }) => viewNow(supervisor, params.id),
       handle: (request) => supervisor.setEgress(request.params.id, request.body.egress, actorOf(request), guardPlugin(request, supervisor)),
     }),
     declareRoute({

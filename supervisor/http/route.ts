@@ -5,6 +5,9 @@ import type { Actor } from '../plugin-view.ts';
 import type { Safeguards } from '../safeguards.ts';
 import type { EventStream } from './event-stream.ts';
 
+/** An answer that is noted with its change. What must not be kept is not in it. */
+export type Settled = { status?: number; tag?: string; body: unknown };
+
 export type RouteRequest<Params, Query, Body> = {
   params: Params;
   query: Query;
@@ -15,8 +18,14 @@ export type RouteRequest<Params, Query, Body> = {
   signal(): AbortSignal; // aborted when the client goes away before it was answered
   status(status: number): void; // of the answer, when it is not 200
   tag(tag: string): void; // of the answer, when it is not to be that of its text
-  /** The caller's conditions, for the one who makes the change. `tagsOf`: the present tags of what it changes, none if it is not there. */
-  safeguards<Seen = void>(tagsOf: (seen: Seen) => readonly string[]): Safeguards<Seen>;
+  /**
+   * For the one who makes the change. `tagsOf`: the present tags of what it changes, none if it is not there. `answerOf`: the answer, where
+   * it is known as soon as the change is made; it is noted in the same transaction.
+   */
+  safeguards<Seen = void, Done = void>(
+    tagsOf: (seen: Seen) => readonly string[],
+    answerOf?: (done: Done) => Settled,
+  ): Safeguards<Seen, Done>;
   openEvents(): Promise<EventStream>; // answers with server-sent events instead of what `handle` returns
 };
 
@@ -31,6 +40,10 @@ type Row<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodTy
   bodyMostBytes?: number; // when it may be larger than usual
   tagged?: true; // its answer has an ETag: of its text, unless the handler sets one
   guarded?: true; // a change that hands on the caller's conditions; elsewhere a condition is refused
+  outside?: true; // what it does is not in the database: cut off by a crash, nobody knows whether it was done
+  secret?: true; // its answer is not kept for a repetition, which `answerAgain` answers
+  /** Of a repetition: the answer to a change that was made, where no answer was kept. */
+  answerAgain?(request: { params: z.output<Params>; body: z.output<Body> }): unknown;
   /** The plugin that the request is about. A token restricted to one plugin reaches only routes that have this, for that plugin. */
   subject?: (request: { params: z.output<Params>; body: z.output<Body> }) => string;
   handle(request: RouteRequest<z.output<Params>, z.output<Query>, z.output<Body>>): unknown;
@@ -42,14 +55,30 @@ export const nothing = z.strictObject({});
 export const noBody = z.undefined();
 export const emptyBody = nothing.optional();
 
-/** A declared route, its types closed over: `run` checks what came and hands it on. */
+/** A declared route, its types closed over. */
 export type Route = Pick<
   Row<z.ZodType, z.ZodType, z.ZodType>,
-  'method' | 'path' | 'scope' | 'doc' | 'params' | 'query' | 'body' | 'bodyMostBytes' | 'tagged' | 'guarded'
+  | 'method'
+  | 'path'
+  | 'scope'
+  | 'doc'
+  | 'params'
+  | 'query'
+  | 'body'
+  | 'bodyMostBytes'
+  | 'tagged'
+  | 'guarded'
+  | 'outside'
+  | 'secret'
+  | 'answerAgain'
 > & {
   forPluginTokens: boolean;
-  run(raw: RawRequest): unknown;
+  /** Checks what came and throws what is wrong with it. */
+  prepare(raw: RawRequest): Prepared;
 };
+
+/** A request that may be done. */
+export type Prepared = { run(): unknown; outside: boolean; isSecret: boolean; answerAgain: (() => unknown) | null };
 
 /** One row of the API. Router, checks, tests and the description of the API derive from it. */
 export function declareRoute<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType>(
@@ -58,13 +87,19 @@ export function declareRoute<Params extends z.ZodType, Query extends z.ZodType, 
   return {
     ...row,
     forPluginTokens: row.subject !== undefined,
-    run(raw) {
+    prepare(raw) {
       const params = check(row.params, raw.params, 'path');
       const query = check(row.query, raw.query, 'query');
       const body = check(row.body, raw.body, 'body');
       const own = raw.actor?.plugin ?? null;
       if (own !== null && row.subject?.({ params, body }) !== own) throw notForThisToken(own);
-      return row.handle({ ...raw, params, query, body });
+      const { answerAgain } = row;
+      return {
+        run: () => row.handle({ ...raw, params, query, body }),
+        outside: row.outside ?? false,
+        isSecret: row.secret ?? false,
+        answerAgain: answerAgain ? () => answerAgain({ params, body }) : null,
+      };
     },
   };
 }

@@ -4,8 +4,8 @@ import type Koa from 'koa';
 import { HostError } from '../../protocol/errors.ts';
 import type { Clock } from '../clock.ts';
 import { announcesTooMuch } from './body.ts';
-import type { State } from './dispatch.ts';
 import { isWildcard } from './host-check.ts';
+import type { State } from './serve-request.ts';
 import { verifyBodyBytes } from './trust-routes.ts';
 
 export type Limits = { headersMs: number; requestMs: number; keepAliveMs: number; checkMs: number; connections: number };

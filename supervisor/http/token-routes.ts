@@ -5,7 +5,7 @@ import type { TokenRecord } from '../token-rows.ts';
 import type { Tokens } from '../tokens.ts';
 import { contentTag } from './conditions.ts';
 import { actorOf, pluginId } from './fields.ts';
-import { declareRoute, noBody, nothing, type Route } from './route.ts';
+import { declareRoute, noBody, nothing, type Route, type Settled } from './route.ts';
 
 export type TokenDeps = { tokens: Pick<Tokens, 'create' | 'list' | 'revoke'> };
 
@@ -38,6 +38,7 @@ export const describeToken = (token: TokenRecord) => ({
   revoked_at: token.revokedAt,
 });
 
+const toldOnce = 'the text was in the first answer only: revoke this token and make another';
 const describeTokens = (tokens: readonly TokenRecord[]) => ({ tokens: tokens.map(describeToken) });
 const tagsOf = (tokens: readonly TokenRecord[]): readonly string[] => [contentTag(describeTokens(tokens))];
 
@@ -80,9 +81,11 @@ export function createTokenRoutes({ tokens }: TokenDeps): Route[] {
           ...(plugin === undefined ? {} : { plugin }),
           ...(expires_at === undefined ? {} : { expiresAt: expires_at }),
         };
-        const made = await tokens.create(wanted, actor.id, request.safeguards(tagsOf));
+        const shown = { name, scopes, plugin: plugin ?? null, expires_at: expires_at ?? null };
+        const onlyOnce = (id: string): Settled => ({ status: 201, body: { id, token: null, hint: toldOnce, ...shown } });
+        const made = await tokens.create(wanted, actor.id, request.safeguards(tagsOf, onlyOnce));
         request.status(201);
-        return { id: made.id, token: made.token, name, scopes, plugin: plugin ?? null, expires_at: expires_at ?? null };
+        return { ...made, ...shown };
       },
     }),
     declareRoute({
@@ -95,8 +98,10 @@ export function createTokenRoutes({ tokens }: TokenDeps): Route[] {
       body: noBody,
       guarded: true,
       handle: async (request) => {
-        await tokens.revoke(request.params.id, actorOf(request).id, request.safeguards(tagsOf));
-        return { id: request.params.id, revoked: true };
+        const answer = { id: request.params.id, revoked: true };
+        const revoked = () => ({ body: answer });
+        await tokens.revoke(request.params.id, actorOf(request).id, request.safeguards(tagsOf, revoked));
+        return answer;
       },
     }),
   ];

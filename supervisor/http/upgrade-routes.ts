@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { Supervisor } from '../plugin-view.ts';
 import { actorOf, bundleSha256, byId } from './fields.ts';
-import { guardPlugin } from './plugin-routes.ts';
+import { guardPlugin, viewNow } from './plugin-routes.ts';
 import { declareRoute, nothing, type Route } from './route.ts';
 
-export type UpgradeDeps = { supervisor: Pick<Supervisor, 'show' | 'upgrade' | 'rollback' | 'transfer'> };
+export type UpgradeDeps = { supervisor: Pick<Supervisor, 'list' | 'show' | 'upgrade' | 'rollback' | 'transfer'> };
 
 /** Exchanges of one bundle for another, and of one publisher for another. */
 export function createUpgradeRoutes({ supervisor }: UpgradeDeps): Route[] {
@@ -15,6 +15,7 @@ export function createUpgradeRoutes({ supervisor }: UpgradeDeps): Route[] {
     query: nothing,
     body: z.strictObject({ bundle_sha256: bundleSha256.optional() }).optional(),
     guarded: true,
+    answerAgain: ({ params }: { params: { id: string } }) => viewNow(supervisor, params.id),
   } as const;
   const asked = ({ params, body }: { params: { id: string }; body: { bundle_sha256?: string | undefined } | undefined }) => ({
     id: params.id,
@@ -42,6 +43,7 @@ export function createUpgradeRoutes({ supervisor }: UpgradeDeps): Route[] {
       query: nothing,
       body: z.strictObject({ publisher: z.string().trim().min(1).max(128) }),
       guarded: true,
+      answerAgain: ({ params }) => viewNow(supervisor, params.id),
       handle: (request) => {
         const { id } = request.params;
         return supervisor.transfer({ id, publisher: request.body.publisher }, actorOf(request), guardPlugin(request, supervisor));

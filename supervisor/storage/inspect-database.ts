@@ -15,7 +15,17 @@ export type Inspection = { fault: DatabaseFault | null; schema: number };
 const damagedNumbers: readonly number[] = [11, 26]; // SQLITE_CORRUPT and SQLITE_NOTADB
 const busyMs = 5000;
 // The audit is left out: it is large, nothing in it is ever changed, and its chain finds more than its indexes do.
-const smallTables = ['plugins', 'kv_buckets', 'kv_entries', 'tokens', 'outbox', 'consents', 'former_bundles', 'market_index'];
+const smallTables = [
+  'plugins',
+  'kv_buckets',
+  'kv_entries',
+  'tokens',
+  'outbox',
+  'consents',
+  'former_bundles',
+  'market_index',
+  'idempotency_keys',
+];
 // Each finds nothing in a database that the service wrote; the first number is the schema since which it can be asked.
 const mustFindNothing: readonly (readonly [number, string, string])[] = [
   [2, 'plugins', 'SELECT 1 FROM plugins WHERE NOT (json_valid(manifest) AND json_valid(config) AND json_valid(exits))'],

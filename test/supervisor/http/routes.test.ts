@@ -127,12 +127,12 @@ for (const route of routes.filter((each) => each.method !== 'GET')) {
   t.test(`when ${nameOf(route)} is asked with a stale tag, then ${status}, and nothing is changed`, async (t) => {
     const app = await startApp(t);
     const rows = async () => [await app.database.read.all('SELECT * FROM tokens'), await app.database.read.all('SELECT * FROM kv_entries')];
-    const before = [await rows(), app.supervisor.list(), app.calls.length, app.actors.length];
+    const before = [await rows(), app.supervisor.list(), app.state.calls.length, app.state.actors.length];
 
     const answer = await app.ask(route.method, pathOf(route), { ...requestOf(route), headers: { 'if-match': '"stale"' } });
     t.match(answer, { status, body: { rule, hint: String } });
 
-    t.same([await rows(), app.supervisor.list(), app.calls.length, app.actors.length], before);
+    t.same([await rows(), app.supervisor.list(), app.state.calls.length, app.state.actors.length], before);
     for (const garbage of ['stale', '"stale', '"a" "b"'])
       t.match(await app.ask(route.method, pathOf(route), { ...requestOf(route), headers: { 'if-none-match': garbage } }), {
         status: 400,

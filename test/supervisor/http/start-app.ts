@@ -16,6 +16,7 @@ import { type Limits, startServer } from '../../../supervisor/http/server.ts';
 import { createKvStore } from '../../../supervisor/kv-store.ts';
 import { verifyManifest } from '../../../supervisor/manifest-verify.ts';
 import { createMarket, type MarketDeps } from '../../../supervisor/market/market.ts';
+import { createRepeatedRequests } from '../../../supervisor/repeated-requests.ts';
 import { createTokens } from '../../../supervisor/tokens.ts';
 import { parseTrustPolicy } from '../../../supervisor/trust-policy.ts';
 import { inProcess } from '../../support/market-setup.ts';
@@ -87,6 +88,7 @@ export async function startApp(t: Test, options: Options = {}) {
     },
     clock,
     log,
+    repeated: createRepeatedRequests({ database, clock }),
     listen: options.listen ?? { host: '127.0.0.1', port: 0 },
     deny: denials,
     version: '0.0.0-test',

@@ -1,0 +1,118 @@
+import type { RouterContext } from '@koa/router';
+import { HostError } from '../../protocol/errors.ts';
+import type { Log } from '../log.ts';
+import type { RepeatedRequests } from '../repeated-requests.ts';
+import type { Caller } from './caller.ts';
+import { type Conditions, conditionRefused, isAmong, readConditions, requireHeld, tagOfText } from './conditions.ts';
+import type { createEventStreams, EventStream } from './event-stream.ts';
+import { type Answer, performOnce, readKey, type SettleAs } from './repeat.ts';
+import type { Prepared, RawRequest, Route } from './route.ts';
+
+export type State = { requestId: string; caller: Caller; route: string | null };
+export type Context = RouterContext<State>;
+export type ServeDeps = {
+  openEvents: ReturnType<typeof createEventStreams>['open'];
+  /** What keeps a change from being done twice; where there is none, nothing can be changed. */
+  repeated: RepeatedRequests | null;
+  log: Log;
+};
+type Came = { query: Record<string, string>; body: unknown };
+/** What a handler says of its answer, and how its change is noted. */
+type Made = { status: number; tag: string | null; settleAs: SettleAs | null };
+
+type Perform = (settleAs: SettleAs | null) => Promise<Answer>;
+
+/** For HEAD, which has no body to stream: closed from the start. */
+const noEvents: EventStream = { send: () => {}, end: () => {}, onClose: (run) => run(), outlastStop: () => {} };
+
+/** A request that was let through: its conditions are asked, what is asked is done, once if it has a key, and answered. */
+export async function serveRequest(ctx: Context, route: Route, deps: ServeDeps, readWhatCame: () => Promise<Came>): Promise<void> {
+  const isChange = route.method !== 'GET';
+  const conditions = readConditions(ctx.headers);
+  if (conditions && isChange && !route.guarded) throw conditionRefused();
+  const key = isChange && deps.repeated ? readKey(ctx.req) : null;
+  const made: Made = { status: 200, tag: null, settleAs: null };
+  const came = await readWhatCame();
+  const raw = { ...createRequest(ctx, came, made, conditions, deps), ...(key === null ? {} : detached) };
+  const prepared = route.prepare(raw);
+
+  async function perform(settleAs: SettleAs | null): Promise<Answer> {
+    made.settleAs = settleAs;
+    const text = JSON.stringify((await prepared.run()) ?? null);
+    const tag = made.tag ?? (route.tagged ? tagOfText(text) : null);
+    return { status: made.status, tag, text, isProblem: false, isReplayed: false };
+  }
+  const answer = key === null ? await perform(null) : await once(ctx, key, came.body, deps, prepared, perform);
+  if (ctx.respond !== false) send(ctx, route, answer, conditions);
+}
+
+function once(
+  ctx: Context,
+  key: string,
+  body: unknown,
+  { repeated, log }: ServeDeps,
+  prepared: Prepared,
+  perform: Perform,
+): Promise<Answer> {
+  const { caller, requestId } = ctx.state;
+  if (!repeated || !caller.actor) return perform(null); // neither is without the other: a change needs a token
+  const request = JSON.stringify([ctx.method, ctx.url, body ?? null, ctx.get('If-Match'), ctx.get('If-None-Match')]);
+  return performOnce({ repeated, log }, { token: caller.actor.id, key, request }, prepared, requestId, perform);
+}
+
+/** What may be sent again is carried out to its end when its sender goes away, and has one answer instead of a stream. */
+const detached = { accepts: 'application/json', signal: () => new AbortController().signal };
+
+function createRequest(ctx: Context, came: Came, made: Made, conditions: Conditions | null, { openEvents }: ServeDeps): RawRequest {
+  return {
+    ...came,
+    params: ctx.params,
+    actor: ctx.state.caller.actor,
+    requestId: ctx.state.requestId,
+    accepts: ctx.get('Accept'),
+    signal: () => abortWhenGone(ctx),
+    status(status) {
+      made.status = status;
+    },
+    tag(tag) {
+      made.tag = tag;
+    },
+    safeguards: (tagsOf, answerOf) => ({
+      guard: conditions ? (seen) => requireHeld(conditions, tagsOf(seen)) : undefined,
+      settle: made.settleAs?.(answerOf),
+    }),
+    async openEvents() {
+      if (ctx.method === 'HEAD') return noEvents;
+      const stream = await openEvents(ctx.req, ctx.res);
+      ctx.respond = false;
+      return stream;
+    },
+  };
+}
+
+/** Of what is only read the conditions are asked here, where its tag is known. */
+function send(ctx: Context, route: Route, { status, tag, text, isProblem, isReplayed }: Answer, conditions: Conditions | null): void {
+  if (tag !== null) ctx.set('ETag', tag);
+  if (isReplayed) ctx.set('Idempotent-Replayed', 'true');
+  if (route.method === 'GET' && conditions && tag !== null) {
+    const { match, noneMatch } = conditions;
+    requireHeld({ match, noneMatch: null }, [tag]);
+    if (noneMatch !== null && isAmong(noneMatch, [tag])) {
+      ctx.status = 304;
+      return;
+    }
+  }
+  ctx.status = status;
+  ctx.set('Content-Type', isProblem ? 'application/problem+json' : 'application/json; charset=utf-8');
+  ctx.body = text;
+}
+
+function abortWhenGone(ctx: Context): AbortSignal {
+  const controller = new AbortController();
+  const gone = () => {
+    if (!ctx.res.writableFinished) controller.abort(new HostError('cancelled', 'the client went away'));
+  };
+  if (ctx.res.closed || ctx.req.socket.destroyed) gone();
+  else ctx.res.once('close', gone);
+  return controller.signal;
+}
