@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { link, lstat, open, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { HostError } from '../protocol/errors.ts';
 import { scopes } from '../protocol/scopes.ts';
 import { type Clock, timestamp } from './clock.ts';
@@ -39,6 +39,7 @@ export function createAdminToken(deps: Deps) {
     const isTaken = current === 'odd' || (typeof current === 'object' && (await find(current.text)) !== null);
     if (isNext && !isTaken) await rename(nextName(file), file);
     else await rm(nextName(file), { force: true });
+    reach('token.named');
     await syncDirectory(dataDir);
   }
 
@@ -46,6 +47,7 @@ export function createAdminToken(deps: Deps) {
     const { token, live } = makeToken({ name: 'admin', scopes: [...scopes], plugin: null, expiresAt: null }, true);
     await rm(nextName(file), { force: true });
     await createPrivateFile(nextName(file), `${token}\n`, reach);
+    await syncDirectory(dirname(file)); // a hash that outlives its text would lock everybody out
     reach('token.written');
     const tokens = await loadLive();
     await database.write(async (tx) => {

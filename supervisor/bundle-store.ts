@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto';
 import { renameSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { HostError } from '../protocol/errors.ts';
 import type { ManifestFault } from '../protocol/manifest.ts';
 import type { Clock } from './clock.ts';
+import { syncDirectory } from './durable-file.ts';
 import { type Failpoints, noFailpoints } from './failpoints.ts';
 import type { LoadedBundle } from './loaded-bundle.ts';
 import { type Verdict, type VerifiedManifest, verifyManifest } from './manifest-verify.ts';
@@ -45,7 +46,9 @@ export async function createBundleStore({
   failpoints = noFailpoints,
 }: BundleStoreDeps) {
   await mkdir(stagingDir, { recursive: true, mode: 0o700 });
+  await syncDirectory(dirname(stagingDir));
   await removeUnfinished(stagingDir);
+  await syncDirectory(stagingDir); // a bundle that was named just before a crash is taken as staged from now on
   let policyBytes = await readPolicy();
   let policy: TrustPolicy = parseTrustPolicy(policyBytes, { allowUnsigned });
   const pool = createVerifyPool({ worker: failpoints.verifyWorker });

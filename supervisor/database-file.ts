@@ -28,6 +28,7 @@ export async function prepareDatabaseFile(file: string, reach: Reach = noFailpoi
     const fault = judgeHeader(header);
     if (fault) refuse(fault);
     await chmod(file, 0o600);
+    await syncLog(`${file}-wal`);
     return;
   }
   await markAsOurs(file);
@@ -46,6 +47,23 @@ function judgeHeader(header: Buffer): { rule: string; detail: string } | null {
   if (header.readUInt32BE(68) !== applicationId)
     return { rule: 'foreign-database', detail: 'the database file belongs to another program' };
   return null;
+}
+
+/**
+ * A crash may have left commits in the log that were never synced. They count from now on, and what is done by them, such as recording the head
+ * of the audit, must not outlive them.
+ */
+async function syncLog(log: string): Promise<void> {
+  const handle = await open(log, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw unreadable(error);
+  });
+  if (handle === null) return;
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 /** The mark goes into the main file at once, not into a log beside it, so that the header alone tells ours from others for ever. */

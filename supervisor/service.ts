@@ -1,4 +1,3 @@
-import { chmod, lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError } from '../protocol/errors.ts';
 import { closeOpenDecisions } from './audit.ts';
@@ -10,6 +9,7 @@ import { type BundleStore, createBundleStore } from './bundle-store.ts';
 import { checkPaths } from './check-paths.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
+import { prepareDataDir, tellAddress } from './data-dir.ts';
 import { lockDataDir } from './data-lock.ts';
 import type { Database } from './database.ts';
 import { createDenialLimiter } from './denial-limiter.ts';
@@ -270,28 +270,3 @@ const openBundles = (
     clock,
     failpoints,
   });
-
-/** The data directory belongs to the service's user and to nobody else. */
-async function prepareDataDir(dataDir: string, uid: number): Promise<void> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  const found = await lstat(dataDir);
-  if (!found.isDirectory() || found.uid !== uid)
-    throw new HostError('invalid-params', 'the data directory is not a folder of the service’s user', {
-      hint: 'chown it to that user, or choose another LATTICE_DATA_DIR',
-    });
-  if ((found.mode & 0o077) === 0) return;
-  // Only a folder that is new or our own is closed to others: it might be /tmp.
-  const names = await readdir(dataDir);
-  if (names.length > 0 && !names.includes('lattice.db'))
-    throw new HostError('invalid-params', 'the data directory can be read by others and holds files that are not the service’s', {
-      hint: 'chmod 700 it if it is meant, or choose another LATTICE_DATA_DIR',
-    });
-  await chmod(dataDir, 0o700);
-}
-
-async function tellAddress(dataDir: string, url: string, stops: ReturnType<typeof createStopList>): Promise<void> {
-  const file = join(dataDir, 'address');
-  await writeFile(`${file}.new`, `${url}\n`, { mode: 0o600 });
-  await rename(`${file}.new`, file);
-  stops.add(() => rm(file, { force: true })); // whoever gets the port next must not be sent a token
-}

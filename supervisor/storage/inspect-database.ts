@@ -40,7 +40,7 @@ const mustFindNothing: readonly (readonly [number, string, string])[] = [
 ];
 
 /**
- * Looks at the files before anything may write to them, and writes nothing itself. Throws where looking fails for another cause than
+ * Looks at the files before anything may write to them, and writes nothing itself but what a crash left to be taken back. Throws where looking fails for another cause than
  * damage: an unknown (newer) schema, a disk that cannot be read, another program that holds the file.
  */
 export async function inspectDatabase(file: string, headFile: string): Promise<Inspection> {
@@ -52,6 +52,7 @@ export async function inspectDatabase(file: string, headFile: string): Promise<I
     if (header) return { fault: header, schema: 0 };
     const torn = sizes.wal === 0 ? null : judgeWal(await readFile(`${file}-wal`));
     if (torn !== null) return { fault: { rule: 'damaged-log', detail: torn }, schema: 0 };
+    if ((await sizeOf(`${file}-journal`)) > 0) await takeBack(file);
     const connection = await openConnection(file, openModes.read);
     try {
       await connection.all(`PRAGMA busy_timeout = ${busyMs}`);
@@ -62,6 +63,16 @@ export async function inspectDatabase(file: string, headFile: string): Promise<I
   } catch (error) {
     if (!damagedNumbers.includes(errorNumber(error))) throw error;
     return { fault: { rule: 'damaged-database', detail: 'SQLite cannot read the database' }, schema: 0 };
+  }
+}
+
+/** A change of the schema that a crash cut off: SQLite takes it back by the journal at the first read, which a reader alone may not. */
+async function takeBack(file: string): Promise<void> {
+  const connection = await openConnection(file, openModes.write);
+  try {
+    await connection.get('SELECT 1 FROM sqlite_schema');
+  } finally {
+    await connection.close();
   }
 }
 

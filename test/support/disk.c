@@ -179,10 +179,11 @@ static void note_create(char *whole, char *name) {
 }
 
 /* Keeps what is about to lose its name: its inode cannot be taken by another file then. Returns its number in the journal's folder. */
-static unsigned bury(const char *whole, int by_rename) {
+static int64_t bury(const char *whole, int by_rename) {
   char grave[PATH_MAX];
-  snprintf(grave, sizeof grave, "%s/%u", journal, ++buried);
-  return (by_rename ? REAL(rename)(whole, grave) : REAL(link)(whole, grave)) ? 0 : buried;
+  long long number = getpid() * 1000000LL + ++buried; /* one journal may be that of several processes, one after the other */
+  snprintf(grave, sizeof grave, "%s/%lld", journal, number);
+  return (by_rename ? REAL(rename)(whole, grave) : REAL(link)(whole, grave)) ? 0 : number;
 }
 
 #define HOLD() pthread_mutex_lock(&lock)
@@ -328,7 +329,7 @@ int renameat(int from_at, const char *from, int to_at, const char *to) {
   DISTURB(RENAME, new);
   HOLD();
   if (journal_fd >= 0) {
-    unsigned grave = !lstat(new, &replaced) && !S_ISDIR(replaced.st_mode) ? bury(new, 0) : 0;
+    int64_t grave = !lstat(new, &replaced) && !S_ISDIR(replaced.st_mode) ? bury(new, 0) : 0;
     note((struct record){0, K_RENAME, folder_of(new, new_name), folder_of(old, old_name), grave, (int64_t)ino_at(old),
                          (uint32_t)strlen(new_name), (uint32_t)strlen(old_name)}, new_name, old_name);
   }
@@ -354,7 +355,7 @@ int unlinkat(int at, const char *path, int flags) {
   HOLD();
   int by_rename = flags & AT_REMOVEDIR && is_empty(whole), result = 0;
   uint64_t folder = folder_of(whole, name), ino = ino_at(whole);
-  unsigned grave = by_rename || !(flags & AT_REMOVEDIR) ? bury(whole, by_rename) : 0;
+  int64_t grave = by_rename || !(flags & AT_REMOVEDIR) ? bury(whole, by_rename) : 0;
   if (grave) note((struct record){0, K_REMOVE, folder, ino, grave, 0, (uint32_t)strlen(name), 0}, name, NULL);
   if (!grave || !by_rename) result = REAL(unlinkat)(at, path, flags);
   LET_GO();

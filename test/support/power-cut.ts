@@ -1,17 +1,6 @@
-import {
-  closeSync,
-  ftruncateSync,
-  linkSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, ftruncateSync, linkSync, lstatSync, openSync, readdirSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { removeTree } from '../../supervisor/staging-folder.ts';
 
 const headerBytes = 48;
 const magic = 0x4b534944;
@@ -120,10 +109,9 @@ function undoName(root: string, journal: string, call: Call): void {
   const folder = places.get(call.ino);
   if (folder === undefined) return;
   const path = join(folder, call.a.toString());
-  if (call.kind === 'create' && inoAt(path) === call.ino2) {
-    if (lstatSync(path).isDirectory()) rmdirSync(path);
-    else unlinkSync(path);
-  } else if (call.kind === 'remove' && inoAt(path) === 0) exhume(join(journal, String(call.offset)), path);
+  if (call.kind === 'create' && inoAt(path) === call.ino2)
+    removeTree(path); // what lies in a folder goes with its name, synced or not
+  else if (call.kind === 'remove' && inoAt(path) === 0) exhume(join(journal, String(call.offset)), path);
   else if (call.kind === 'rename' && inoAt(path) === call.size) {
     const from = places.get(call.ino2);
     if (from !== undefined) renameSync(path, join(from, call.b.toString()));
