@@ -10,21 +10,33 @@ export type Request = (method: string, params: unknown, options: { timeoutMs: nu
  */
 export function createHost(request: Request, callTimeoutMs: number): Host {
   const namespaces = new Map<string, object>();
-  const call = (method: string, params: unknown, { timeoutMs = callTimeoutMs, signal }: HostCallOptions) =>
-    request(method, params ?? {}, { timeoutMs, ...(signal ? { signal } : {}) }).catch((thrown: unknown) => {
+  const usual = { timeoutMs: callTimeoutMs };
+
+  /** One function for each method, however often it is called. */
+  function createCall(method: string) {
+    const fail = (thrown: unknown) => {
       const { code, message, details } = asHostError(thrown);
       throw createHostCallError(method, code, message, details);
-    });
-  const createNamespace = (namespace: string): object =>
-    new Proxy(
+    };
+    return (params: unknown, options?: HostCallOptions) => request(method, params ?? {}, options ? settle(options) : usual).catch(fail);
+  }
+
+  const settle = ({ timeoutMs = callTimeoutMs, signal }: HostCallOptions) => (signal ? { timeoutMs, signal } : { timeoutMs });
+  function createNamespace(namespace: string): object {
+    const calls = new Map<string, ReturnType<typeof createCall>>();
+    return new Proxy(
       {},
       {
-        get: (_target, verb) =>
-          typeof verb === 'symbol' || verb === 'then' // awaiting a namespace must not become a call
-            ? undefined
-            : (params: unknown, options: HostCallOptions = {}) => call(`${namespace}.${verb}`, params, options),
+        get(_target, verb) {
+          if (typeof verb === 'symbol' || verb === 'then') return undefined; // awaiting a namespace must not become a call
+          const known = calls.get(verb) ?? createCall(`${namespace}.${verb}`);
+          calls.set(verb, known);
+          return known;
+        },
       },
     );
+  }
+
   const host = new Proxy(
     {},
     {

@@ -13,7 +13,7 @@ const insertRows = `INSERT INTO audit (${columnNames}) SELECT ${columnNames
   .split(', ')
   .map((_name, at) => `value ->> ${at}`)
   .join(', ')} FROM jsonb_each(?)`;
-const rowsPerStatement = 500;
+const rowsPerStatement = 1000;
 const textMost = 256; // a method or an id may be whatever a child sent
 const summaryMost = 2048;
 
@@ -58,6 +58,10 @@ export function encodeEntry(entry: AuditEntry, time: string): PendingRow {
 export async function readHead(sql: Sql): Promise<Head> {
   return (await sql.get<Head>('SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1')) ?? emptyHead;
 }
+
+/** Whether the rows are stored by one statement and nothing else. */
+export const fitOneStatement = (rows: readonly PendingRow[]): boolean =>
+  rows.length <= rowsPerStatement && rows.every((row) => row.opens === null && row.closes === null);
 
 /** Inserts rows behind the given head and returns the new one. The caller holds the transaction. */
 export function createAuditInserter(sql: Sql): (head: Head, rows: readonly PendingRow[]) => Promise<Head> {

@@ -1,6 +1,6 @@
 import { HostError } from '../protocol/errors.ts';
 import type { Head } from './audit-chain.ts';
-import { createAuditInserter, encodeEntry, type PendingRow, readHead } from './audit-rows.ts';
+import { createAuditInserter, encodeEntry, fitOneStatement, type PendingRow, readHead } from './audit-rows.ts';
 import { type Clock, type Timer, timestamp } from './clock.ts';
 import { createCommitFaults } from './commit-faults.ts';
 import type { Database, Tx } from './database.ts';
@@ -16,6 +16,7 @@ type Settled = { rows: readonly PendingRow[]; settle: readonly (() => void)[] };
 const itemsPerCommit = 2000; // some 15 ms of work: a caller waits for the batch before its own and for its own
 const lingerMs = 10; // rows that nobody waits for: a commit each would cost more than all else that a read does
 const isJob = (item: Job | PendingRow): item is Job => 'run' in item;
+const isRow = (item: Job | PendingRow): item is PendingRow => !isJob(item);
 
 /** The only writer. What is queued while one transaction runs goes into the next, so one commit and its fsync serve them all. */
 export function createGroupCommit(deps: {
@@ -80,13 +81,15 @@ export function createGroupCommit(deps: {
     try {
       if (!headKnown) head = await readHead(connection);
       headKnown = true;
-      await connection.run('BEGIN IMMEDIATE');
+      const rows = batch.items.filter(isRow);
+      const alone = rows.length === batch.items.length && fitOneStatement(rows); // one statement is a transaction by itself
+      if (!alone) await connection.run('BEGIN IMMEDIATE');
       reach('commit.begun');
-      settled = await runItems(connection, batch, stamp, reach);
+      settled = alone ? { rows, settle: [] } : await runItems(connection, batch, stamp, reach);
       reach('commit.written');
       const next = await insert(head, settled.rows);
       reach('commit.recorded');
-      await connection.run('COMMIT');
+      if (!alone) await connection.run('COMMIT');
       reach('commit.durable');
       head = next;
       commits += 1;

@@ -66,7 +66,8 @@ export function createTokens({ database, clock, reach = noFailpoints.reach }: { 
   async function find(token: string): Promise<LiveToken | null> {
     if (!tokenPattern.test(token)) return null;
     const live = (await loadLive()).get(hash('sha256', token));
-    return live && isInForce(live, timestamp(clock)) ? live : null;
+    if (!live || live.expiresAt === null) return live ?? null; // to write the time costs as much as to find the token
+    return isInForce(live, timestamp(clock)) ? live : null;
   }
 
   return {

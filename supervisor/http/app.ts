@@ -98,8 +98,10 @@ function isDecodable(url: string): boolean {
 }
 
 /** The answers are data for programs: what a browser might make of them is forbidden. What only concerns pages is left out; TLS, and so HSTS, is a reverse proxy's. */
-const createSecurityHeaders = () =>
-  helmet({
+function createSecurityHeaders(): Koa.Middleware<State> {
+  const known: [name: string, value: string][] = []; // the same on each answer, so they are worked out once
+  const res = { setHeader: (name: string, value: string) => void known.push([name, value]), removeHeader() {} };
+  const secure = helmet({
     contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
     xFrameOptions: { action: 'deny' },
     strictTransportSecurity: false,
@@ -109,6 +111,12 @@ const createSecurityHeaders = () =>
     xPermittedCrossDomainPolicies: false,
     xXssProtection: false,
   });
+  void secure({ req: {}, res } as unknown as Koa.Context, async () => {}); // all that it uses of a context
+  return (ctx, next) => {
+    for (const [name, value] of known) ctx.res.setHeader(name, value);
+    return next();
+  };
+}
 
 function answerProblem(ctx: Koa.ParameterizedContext<State>, thrown: unknown, deps: Pick<ControlPlaneDeps, 'log' | 'deny'>): void {
   const error = asHostError(asDiskError(thrown));

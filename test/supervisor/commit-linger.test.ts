@@ -1,5 +1,10 @@
 import t from 'tap';
+import type { AuditEntry } from '../../supervisor/audit.ts';
+import { emptyHead } from '../../supervisor/audit-chain.ts';
+import { createGroupCommit } from '../../supervisor/group-commit.ts';
+import type { Connection } from '../../supervisor/sqlite-connection.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
+import { createQuietLog } from '../support/quiet-log.ts';
 import { openTempDatabase } from '../support/temp-database.ts';
 
 t.test('given rows that nobody waits for, when some milliseconds go by, then they share one commit', async (t) => {
@@ -38,3 +43,23 @@ t.test('given a row that waits for company, when the database is closed, then it
   await row;
   t.pass('it is durable');
 });
+
+for (const [what, entries, statements] of [
+  ['rows that only report', Array.from({ length: 20 }, () => ({ kind: 'host.decision' })), 1],
+  ['a row that stays open', [{ kind: 'host.decision', requestId: 'a:1.1', opens: true }], 4],
+] as [string, AuditEntry[], number][])
+  t.test(`given ${what}, when they are committed, then SQLite is asked ${statements} times`, async (t) => {
+    const ran: string[] = [];
+    const connection = {
+      async run(sql: string) {
+        ran.push(sql);
+        return { changes: 0, lastId: 0 };
+      },
+    } as unknown as Connection; // nothing else of it is used
+    const group = createGroupCommit({ connection, clock: createFakeClock(), log: createQuietLog(), head: emptyHead });
+
+    await Promise.all(entries.map((entry) => group.append(entry)));
+
+    t.equal(ran.length, statements);
+    t.equal(group.head().seq, entries.length);
+  });
