@@ -1,5 +1,5 @@
 import { isIPv6, type LookupFunction, Socket } from 'node:net';
-import { buildConnector, Client } from 'undici';
+import type { buildConnector } from 'undici';
 import { HostError } from '../../protocol/errors.ts';
 import { classifyFailure, nameError } from './connection-causes.ts';
 import { decodeBody, findDecoder, tooLarge } from './decode-body.ts';
@@ -19,8 +19,9 @@ export async function exchange<T>(
   use: (received: Received) => Promise<T>,
 ): Promise<T> {
   const { outgoing, addresses, ca, signal } = deps;
-  const client = new Client(outgoing.url.origin, {
-    connect: createConnector(addresses, ca, signal),
+  const undici = await import('undici'); // some MiB that a service whose plugins never fetch does without
+  const client = new undici.Client(outgoing.url.origin, {
+    connect: createConnector(undici.buildConnector, { addresses, ca, signal }),
     pipelining: 1,
     headersTimeout: 0, // the caller's signal carries the one deadline, for every phase
     bodyTimeout: 0,
@@ -46,8 +47,10 @@ export async function exchange<T>(
   }
 }
 
-function createConnector(addresses: readonly string[], ca: readonly string[] | undefined, signal: AbortSignal): buildConnector.connector {
-  const connector = buildConnector({
+type Route = { addresses: readonly string[]; ca: readonly string[] | undefined; signal: AbortSignal };
+
+function createConnector(build: typeof buildConnector, { addresses, ca, signal }: Route): buildConnector.connector {
+  const connector = build({
     lookup: pinTo(addresses.slice(0, answerLimits.addressesTried)),
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: answerLimits.attemptMs,

@@ -1,4 +1,3 @@
-import nodemailer from 'nodemailer';
 import { HostError } from '../../protocol/errors.ts';
 import { classifyFailure, nameError } from '../host/connection-causes.ts';
 import type { EmailChannel } from './channels.ts';
@@ -19,6 +18,7 @@ const serverAnswerBytes = 64 * 1024;
 export function createSendEmail(deps: { ca?: readonly string[] } = {}): SendEmail {
   return async function sendEmail(channel, row, signal) {
     if (/[\r\n\0]/.test(row.title)) throw new HostError('invalid-params', 'a title has a line break', { rule: 'title-invalid' });
+    const { default: nodemailer } = await import('nodemailer'); // most services send none
     const transport = nodemailer.createTransport({
       host: channel.host,
       port: channel.port,
