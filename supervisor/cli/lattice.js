@@ -37,6 +37,7 @@ function handOver(spawn, binary, args) {
 
 function start(fs, path, spawn) {
   const self = fs.realpathSync(process.argv[1]);
+  if (path.basename(process.argv[1]) === 'create-lattice-plugin') process.argv.splice(2, 0, 'new'); // its other name, for npx and the like
   const folder = path.dirname(self);
   // The packed form is JavaScript in a folder of its own, because Node strips no types below node_modules.
   if (major >= needed)

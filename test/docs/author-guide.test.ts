@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
@@ -13,7 +12,7 @@ import { developmentPolicy } from '../../supervisor/dev/development-key.ts';
 import { packPlugin } from '../../supervisor/publish/pack-plugin.ts';
 import { placeBundle } from '../../supervisor/publish/place-bundle.ts';
 import { testFolder } from '../support/test-folder.ts';
-import { findMissing, listBlocks, parseSession, projectRoot, readText } from './markdown.ts';
+import { listBlocks, projectRoot, readText } from './markdown.ts';
 
 const guide = readText('docs/AUTHOR.md');
 const sources = listBlocks(guide, 'ts');
@@ -80,22 +79,4 @@ t.test('given the first plugin of the author’s guide, when it is packed and sc
 
   t.same(scan.refused, []);
   t.same([...scan.verified.keys()], ['example.shout']);
-});
-
-t.test('given an empty folder, when the first chapter is followed to the letter, then each command shows what stands there', async (t) => {
-  const folder = testFolder(t);
-  const bin = `'${process.execPath}' '${projectRoot}supervisor/cli/lattice.js'`;
-  const follow = async (block: string) => {
-    for (const { command, expected } of parseSession(block)) {
-      const line = command.replace(/^lattice /, `${bin} `);
-      const { stdout } = await run('/usr/bin/env', ['-i', `HOME=${folder}`, '/bin/sh', '-c', line], { cwd: folder });
-      t.equal(findMissing(expected, stdout), null, command);
-    }
-  };
-  const [start = '', end = ''] = listBlocks(guide, 'sh');
-  await follow(start);
-  writeFileSync(join(folder, 'shout', 'plugin.json'), manifests[0] ?? '');
-  writeFileSync(join(folder, 'shout', 'plugin.ts'), sources[0] ?? '');
-  writeFileSync(join(folder, 'shout', 'plugin.test.ts'), listBlocks(guide, 'mts')[0] ?? '');
-  await follow(end);
 });

@@ -23,6 +23,13 @@ export function listFiles(): string[] {
 export const listBlocks = (markdown: string, language: string): string[] =>
   [...markdown.matchAll(/^```(\w*)\n(.*?)^```$/gms)].filter(([, name]) => name === language).map(([, , text = '']) => text);
 
+/** The sessions of a manual that are not executed, each with the reason that stands before it; null where none does. */
+export const listUnexecuted = (markdown: string): { session: string; reason: string | null }[] =>
+  [...markdown.matchAll(/(?:^<!-- not executed: ([^\n]*) -->\n\n)?^```console\n(.*?)^```$/gms)].map(([, reason = null, session = '']) => ({
+    session,
+    reason,
+  }));
+
 export type Step = { command: string; expected: string[]; interrupted: boolean };
 
 /** Reads a session: `$ ` begins a command, `^C` interrupts it, the other lines are what one sees. */

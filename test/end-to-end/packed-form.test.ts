@@ -26,28 +26,35 @@ async function install(t: Test) {
   writeFileSync(join(project, 'package.json'), '{"private":true}');
   mkdirSync(own);
   await x({ file: join(folder, tarball), cwd: own, strip: 1 });
-  const { dependencies } = JSON.parse(readFileSync(join(own, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
+  const described = JSON.parse(readFileSync(join(own, 'package.json'), 'utf8')) as Record<'dependencies' | 'bin', Record<string, string>>;
+  const { dependencies, bin } = described;
   for (const name of Object.keys(dependencies)) {
     mkdirSync(join(project, 'node_modules', name, '..'), { recursive: true });
     symlinkSync(join(modules, name), join(project, 'node_modules', name));
   }
-  symlinkSync(`../${packageName}/supervisor/cli/lattice.js`, join(project, 'node_modules', '.bin', 'lattice'));
+  for (const name of ['lattice', 'create-lattice-plugin'])
+    symlinkSync(`../${packageName}/${bin[name]}`, join(project, 'node_modules', '.bin', name));
   const command = join(project, 'node_modules', '.bin', 'lattice');
-  const start = (args: string[], environment: Record<string, string> = {}) =>
-    execa(process.execPath, [command, ...args], { cwd: project, env: { HOME: folder, ...environment }, extendEnv: false, reject: false });
-  return { folder, project, own, start };
+  const start = (args: string[], environment: Record<string, string> = {}) => run(command, args, environment);
+  const run = (path: string, args: string[], environment: Record<string, string> = {}) =>
+    execa(process.execPath, [path, ...args], { cwd: project, env: { HOME: folder, ...environment }, extendEnv: false, reject: false });
+  const create = (args: string[]) => run(join(command, '../create-lattice-plugin'), args);
+  return { folder, project, own, start, create };
 }
 
 t.test(
   'given the tarball in an empty project, when an author works with it, then new, dev, test, pack and the types do',
   { skip: !npm && 'npm is not installed' },
   async (t) => {
-    const { folder, project, own, start } = await install(t);
+    const { folder, project, own, start, create } = await install(t);
     const sources = readdirSync(own, { recursive: true, encoding: 'utf8' }).filter(
       (name) => name.endsWith('.ts') && !name.endsWith('.d.ts'),
     );
     t.same(sources, [], 'no TypeScript that Node would have to strip');
 
+    for (const name of ['page.html', 'page.js', 'page.css', 'call-form.js'])
+      t.ok(existsSync(join(own, 'dist/supervisor/dev/inspector', name)), `the inspector has its ${name}`);
+    t.match(await create(['created', '--language', 'js', '--yes']), { exitCode: 0, stdout: /example\.created is in created/ });
     t.match(await start(['new', 'hello', '--id', 'example.hello-there']), { exitCode: 0, stdout: /example\.hello-there is in hello/ });
     t.notOk(existsSync(join(project, 'hello', 'node_modules')), 'it is found in the project, so it is not linked');
     const dev = await start(['dev', 'hello', '--once', '--call', 'greeter.greet {"name":"Ada"}']);

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { HostError } from '../../../protocol/errors.ts';
 import { schemaV3, signingBytes } from '../../../protocol/manifest.ts';
+import { schemaV2 } from '../../../protocol/public-manifest.ts';
 import { parseStrict } from '../../../protocol/strict-json.ts';
 import type { LoadedBundle } from '../../loaded-bundle.ts';
 import { verifyManifest } from '../../manifest-verify.ts';
@@ -42,6 +43,15 @@ export function openSource(path: string): PluginSource {
 function loadBundle(folder: string, key: KeyObject): LoadedBundle {
   const parsed = parseStrict(readFileSync(join(folder, 'manifest.json')));
   const raw = parsed.ok && typeof parsed.value === 'object' && parsed.value !== null ? (parsed.value as Record<string, unknown>) : null;
+  if (raw && (!raw.schema || raw.schema === schemaV2))
+    throw new HostError(
+      'verification-failed',
+      `manifest.json is of the form ${raw.schema ? 'v2' : 'v1'} of the public server: its plugins run in the service only`,
+      {
+        rule: 'public-form',
+        hint: `try it there: put the folder into LATTICE_PLUGIN_DIR of a lattice serve whose trust policy names its publisher, then lattice plugins install, activate and call (docs/STDIO-JSON-V1.md). The harness runs plugins of the form ${schemaV3}`,
+      },
+    );
   if (raw?.schema !== schemaV3)
     throw new HostError('verification-failed', `manifest.json: ${parsed.ok ? `"schema" is not "${schemaV3}"` : parsed.detail}`, {
       rule: parsed.ok ? 'unsupported-schema' : parsed.rule,

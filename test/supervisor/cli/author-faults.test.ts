@@ -66,6 +66,24 @@ t.test('given a plugin that does not build, when it is tested, then the compiler
   t.match(await runVerb(['test', folder]), { exitCode: 2, stdout: '', stderr: /plugin\.json:1:\d+: the text is not JSON/ });
 });
 
+for (const [form, manifest] of [
+  ['v1', { id: 'acme-tool', name: 'Tool' }],
+  ['v2', { schema: 'lattice.plugin.manifest.v2', id: 'acme-tool' }],
+] as const)
+  t.test(`given a bundle of the public form ${form}, when an author’s verb gets it, then it says where such a plugin runs`, async (t) => {
+    const folder = testFolder(t, { 'manifest.json': JSON.stringify(manifest), artifact: 'x' });
+    for (const args of [
+      ['call', folder, 'tool.say'],
+      ['dev', folder, '--once'],
+      ['conformance', folder],
+    ])
+      t.match(
+        await runVerb(args),
+        { exitCode: 5, stderr: new RegExp(`the form ${form} of the public server.*hint: .*LATTICE_PLUGIN_DIR.*STDIO-JSON-V1`, 's') },
+        args.join(' '),
+      );
+  });
+
 t.test('given any verb, when the command starts, then it loads no schemas, no YAML and no logger', (t) => {
   const watch = `import { registerHooks } from 'node:module';
     registerHooks({ load(url, context, next) { process.stderr.write(url + '\\n'); return next(url, context); } });`;
