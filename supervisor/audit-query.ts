@@ -11,6 +11,8 @@ export type AuditFilter = {
   method?: string;
   actor?: string;
   code?: string;
+  rule?: string;
+  request_id?: string;
   /** RFC 3339; the first moment that counts. */
   since?: string;
   /** RFC 3339; the first moment that no longer counts. */
@@ -26,7 +28,7 @@ const rowsPerStatement = 50_000;
 const frequentKinds: readonly string[] = ['host.decision', 'host.outcome'];
 // Asked for in one SELECT, the two would be searched for row by row.
 const endsSql = 'SELECT (SELECT min(seq) FROM audit) AS first, (SELECT max(seq) FROM audit) AS last';
-const exact = ['plugin', 'kind', 'verdict', 'method', 'actor', 'code'] as const;
+const exact = ['plugin', 'kind', 'verdict', 'method', 'actor', 'code', 'rule', 'request_id'] as const;
 
 export async function queryAudit(sql: Sql, filter: AuditFilter): Promise<AuditRow[]> {
   const clauses = buildClauses(filter);

@@ -4,11 +4,14 @@ import type { Command } from 'commander';
 import { HostError } from '../../protocol/errors.ts';
 import type { AuditRow } from '../audit.ts';
 import type { Head, Verdict } from '../audit-chain.ts';
+import { auditTerms } from '../audit-terms.ts';
 import type { Cli } from './cli.ts';
 import { wholeNumber } from './options.ts';
 import { visibleJson } from './visible.ts';
 
-type Filter = Partial<Record<'plugin' | 'kind' | 'verdict' | 'method' | 'actor' | 'code' | 'since' | 'until' | 'order', string>> & {
+type Filter = Partial<
+  Record<'plugin' | 'kind' | 'verdict' | 'method' | 'actor' | 'code' | 'rule' | 'request_id' | 'since' | 'until' | 'order' | 'q', string>
+> & {
   limit?: number;
   after?: number;
 };
@@ -18,19 +21,27 @@ export function addAuditVerbs(program: Command, cli: Cli): void {
   audit
     .command('list', { isDefault: true })
     .description('list rows, the newest first')
+    .argument('[terms...]', `what to list, as key:value: ${auditTerms.join(', ')}`)
     .option('--plugin <id>', 'of this plugin')
     .option('--kind <kind>', 'of this kind, like host.decision or plugin.status')
     .option('--verdict <verdict>', 'allow or deny')
     .option('--method <method>', 'of this method, like kv.put')
     .option('--actor <token id>', 'caused by this token')
     .option('--code <word>', 'with this error word')
+    .option('--rule <rule>', 'refused by this rule')
+    .option('--request <id>', 'of this request')
     .option('--since <time>', 'not before, like 2026-01-31T12:00:00Z')
     .option('--until <time>', 'before')
     .option('--limit <number>', 'at most so many, from 1 to 1000', wholeNumber)
     .option('--after <seq>', 'read on after this row', wholeNumber)
     .option('--oldest-first', 'the oldest first')
-    .action(({ oldestFirst, ...filter }: Filter & { oldestFirst?: boolean }) =>
-      listRows(cli, oldestFirst ? { ...filter, order: 'oldest' } : filter),
+    .action((terms: readonly string[], { oldestFirst, request, ...filter }: Filter & { oldestFirst?: boolean; request?: string }) =>
+      listRows(cli, {
+        ...filter,
+        ...(request === undefined ? {} : { request_id: request }),
+        ...(terms.length > 0 ? { q: terms.join(' ') } : {}),
+        ...(oldestFirst ? { order: 'oldest' } : {}),
+      }),
     );
   audit
     .command('verify')

@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import type { AuditRow } from '../audit.ts';
+import { type AuditRow, auditKinds } from '../audit.ts';
 import type { Head, Verdict } from '../audit-chain.ts';
 import type { AuditFilter } from '../audit-query.ts';
+import { expandAuditTerms } from '../audit-terms.ts';
 import { queryNumber } from './fields.ts';
 import { declareRoute, noBody, nothing, type Route } from './route.ts';
 
@@ -16,19 +17,22 @@ const time = z
   .refine((value) => !Number.isNaN(Date.parse(value)), 'must be a time like 2026-01-31T12:00:00Z')
   .transform((value) => new Date(value).toISOString())
   .optional();
-const query = z.strictObject({
+const fields = z.strictObject({
   plugin: text,
-  kind: text,
-  verdict: text,
+  kind: z.enum(auditKinds, `must be one of ${auditKinds.join(' ')}`).optional(),
+  verdict: z.enum(['allow', 'deny'], 'must be allow or deny').optional(),
   method: text,
   actor: text,
   code: text,
+  rule: text,
+  request_id: text,
   since: time,
   until: time,
   after: queryNumber(0, Number.MAX_SAFE_INTEGER).optional(),
   limit: queryNumber(1, 1000).default(100),
   order: z.enum(['oldest', 'newest']).default('newest'),
 });
+const query = z.preprocess(expandAuditTerms, fields);
 
 const headQuery = z
   .strictObject({
@@ -47,7 +51,7 @@ export function createAuditRoutes({ audit }: AuditDeps): Route[] {
       method: 'GET',
       path: '/api/audit',
       scope: 'audit:read',
-      doc: 'Reads audit rows, the newest first unless `order` says oldest. Pass `next` as `after` to read on; it is null at the end.',
+      doc: 'Reads audit rows, the newest first unless `order` says oldest; `q` takes terms like `plugin:example.hello verdict:deny`. Pass `next` as `after` to read on; it is null at the end.',
       params: nothing,
       query,
       body: noBody,

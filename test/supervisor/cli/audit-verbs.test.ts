@@ -22,6 +22,23 @@ t.test('given a head kept elsewhere, when the audit is verified against it, then
   t.match(await app.lattice(['audit', 'verify', '--against', join(app.dataDir, 'absent')]), { exitCode: 2 });
 });
 
+t.test('given terms, when rows are listed by them, then those are shown, and a term that is none is named', async (t) => {
+  const app = await startWithCli(t);
+  await app.database.append({ kind: 'host.decision', plugin: 'example.a', method: 'kv.put', verdict: 'deny', rule: 'quota-keys' });
+  await app.database.append({ kind: 'host.decision', plugin: 'example.b', method: 'kv.put', verdict: 'deny' });
+
+  for (const args of [
+    ['plugin:example.a', 'verdict:deny'],
+    ['list', 'rule:quota-keys'],
+    ['--rule', 'quota-keys'],
+  ]) {
+    const { exitCode, stdout } = await app.verb(['audit', ...args]);
+    t.match({ exitCode, stdout }, { exitCode: 0, stdout: /example\.a/ }, args.join(' '));
+    t.notMatch(stdout, /example\.b/);
+  }
+  t.match(await app.verb(['audit', 'colour:red']), { exitCode: 2, stderr: /colour:red[\s\S]*the keys are plugin/ });
+});
+
 t.test('given far more rows than fit the heap, when they are exported, then each comes once and in order', async (t) => {
   const app = await startWithCli(t);
   const summary = JSON.stringify({ text: 'x'.repeat(2000) });
