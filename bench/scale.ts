@@ -12,7 +12,7 @@ const steps = [1, 10, 100, 300];
 const rounds = 3;
 const idleMs = 2_000;
 const callsPerStretch = 1_500;
-const warmCallsEach = 200; // V8 has compiled what a call needs; each child does that for itself
+const warmCallsEach = 100; // V8 has compiled what a call needs; each child does that for itself
 const clock = createRealClock();
 const perSecond = ({ count, elapsedMs }: Pick<Driven, 'count' | 'elapsedMs'>): number => (count / elapsedMs) * 1000;
 
