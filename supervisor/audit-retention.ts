@@ -1,5 +1,6 @@
 import type { Clock, Timer } from './clock.ts';
-import type { Database } from './database.ts';
+import { createClockBelief } from './clock-belief.ts';
+import type { Database, Sql } from './database.ts';
 import type { Log } from './log.ts';
 
 const rowsPerJob = 2000; // a job holds up every other writer
@@ -46,15 +47,35 @@ async function findThrough(database: Database, cutoff: string, most: number): Pr
   return (await database.read.get<{ seq: number; hash: string }>('SELECT seq, hash FROM audit WHERE seq = ?', [through])) ?? null;
 }
 
-/** Looks at the start and every hour; without a number of days nothing is ever removed. */
-export function createAuditRetention(deps: { database: Database; clock: Clock; log: Log; days: number | null }): { stop(): Promise<void> } {
+/** When the last row was written, by the clock of that time; null when there is none. To be asked before this run writes one. */
+export async function readLastTime(sql: Pick<Sql, 'get'>): Promise<number | null> {
+  const row = await sql.get<{ time: string }>('SELECT time FROM audit ORDER BY seq DESC LIMIT 1');
+  return row === undefined ? null : Date.parse(row.time);
+}
+
+type RetentionDeps = { database: Database; clock: Clock; log: Log; days: number | null; lastKnownMs: number | null };
+
+/** Looks at the start and every hour; without a number of days nothing is ever removed, nor while the clock is in doubt. */
+export function createAuditRetention(deps: RetentionDeps): { stop(): Promise<void> } {
   const { database, clock, log, days } = deps;
+  const isBelieved = createClockBelief(clock, deps.lastKnownMs);
+  let doubted = false;
   let timer: Timer | undefined;
   let stopped = false;
+  async function prune(keepDays: number): Promise<void> {
+    const before = doubted;
+    doubted = !isBelieved();
+    if (doubted && !before)
+      log.warn('audit.prune.waits', {
+        hint: 'the clock jumped, or stood elsewhere when the service last ran: nothing is removed until it has been steady for a day',
+      });
+    if (doubted) return;
+    const removed = await pruneAudit(database, clock, keepDays);
+    if (removed > 0) log.info('audit.pruned', { rows: removed });
+  }
   async function run(keepDays: number): Promise<void> {
     try {
-      const removed = await pruneAudit(database, clock, keepDays);
-      if (removed > 0) log.info('audit.pruned', { rows: removed });
+      await prune(keepDays);
     } catch (error) {
       log.warn('audit.prune.failed', { error: String(error), hint: 'it is tried again within the hour' });
     }

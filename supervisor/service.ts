@@ -4,7 +4,7 @@ import { closeOpenDecisions } from './audit.ts';
 import { createHeadFile, verifyKept } from './audit-head.ts';
 import { createHeadReports, findReportChannel } from './audit-head-reports.ts';
 import { queryAudit } from './audit-query.ts';
-import { createAuditRetention } from './audit-retention.ts';
+import { createAuditRetention, readLastTime } from './audit-retention.ts';
 import { type BundleStore, createBundleStore } from './bundle-store.ts';
 import { checkPaths } from './check-paths.ts';
 import type { Clock } from './clock.ts';
@@ -95,10 +95,11 @@ async function build(
   stops.add(() => database.close());
   const head = createHeadFile({ file: headFile, database, clock, log, reach });
   stops.add(() => head.stop());
+  const lastKnownMs = await readLastTime(database.read);
   const unknown = await closeOpenDecisions(database);
   await database.append({ kind: 'service.start', summary: JSON.stringify({ version, outcomes_unknown: unknown }) });
   stops.add(() => database.append({ kind: 'service.stop', summary: '{}' }).catch(() => {})); // a full disk must not keep it from stopping
-  const retention = createAuditRetention({ database, clock, log, days: policy.audit.retainDays });
+  const retention = createAuditRetention({ database, clock, log, days: policy.audit.retainDays, lastKnownMs });
   stops.add(() => retention.stop());
   const denials = createDenialLimiter({ clock, append: database.append });
   stops.add(() => denials.close());

@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type Head, verifyChain } from '../../supervisor/audit-chain.ts';
-import { createAuditRetention, pruneAudit } from '../../supervisor/audit-retention.ts';
+import { createAuditRetention, pruneAudit, readLastTime } from '../../supervisor/audit-retention.ts';
 import { openDatabase } from '../../supervisor/database.ts';
 import { openForgedCopy } from '../support/audit-copy.ts';
+import { eventually } from '../support/eventually.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createQuietLog } from '../support/quiet-log.ts';
 import { testFolder } from '../support/test-folder.ts';
@@ -91,11 +92,68 @@ for (const [what, forge] of Object.entries(forgeries)) {
 t.test('given no number of days, when time passes, then nothing is removed; with one, it is at the start', async (t) => {
   const { clock, database, firstSeq } = await prepareOldRows(t);
   const log = createQuietLog();
-  await createAuditRetention({ database, clock, log, days: null }).stop();
+  await createAuditRetention({ database, clock, log, days: null, lastKnownMs: clock.wallMs() }).stop();
   t.equal(await firstSeq(), 1);
 
-  await createAuditRetention({ database, clock, log, days: 7 }).stop();
+  await createAuditRetention({ database, clock, log, days: 7, lastKnownMs: clock.wallMs() }).stop();
 
   t.equal(await firstSeq(), 3001);
   t.match(log.events, [{ event: 'audit.pruned', fields: { rows: 3000 } }]);
+});
+
+const yearMs = 365 * dayMs;
+
+for (const years of [1, -1]) {
+  t.test(
+    `given a clock that jumps by ${years} years, when rows are due by it, then none goes until it has been steady for a day`,
+    async (t) => {
+      const { clock, database, fill, firstSeq } = await prepare(t);
+      await fill(1200);
+      const log = createQuietLog();
+      const retention = createAuditRetention({ database, clock, log, days: 7, lastKnownMs: clock.wallMs() });
+      t.teardown(() => retention.stop());
+      const looked = () => eventually(() => clock.pending() > 0); // the next look is set when one has ended
+      const pass = async (hours: number) => {
+        for (let hour = 1; hour <= hours; hour++) {
+          await clock.advance(60 * 60_000);
+          await looked();
+        }
+      };
+      await looked();
+      clock.setWall(clock.wallMs() + years * yearMs);
+
+      await pass(12);
+      t.equal(await firstSeq(), 1);
+      clock.setWall(clock.wallMs() - years * yearMs); // put right
+      await pass(23);
+      await pass(3);
+      t.equal(await firstSeq(), 1, 'the rows are two days old');
+      t.match(log.events[0], { level: 'warn', event: 'audit.prune.waits' });
+      await database.append({ kind: 'api.change' });
+      const order = await database.read.all<{ seq: number }>('SELECT seq FROM audit');
+      t.same(
+        order.map(({ seq }) => seq),
+        Array.from({ length: order.length }, (_, index) => index + 1),
+      );
+      t.match(await verifyChain(database.read, database.head()), { ok: true });
+    },
+  );
+}
+
+t.test('given a start long after the last run, when the clock stays steady, then old rows go after a day', async (t) => {
+  const { clock, database, fill, firstSeq } = await prepare(t);
+  await fill(1200);
+  clock.setWall(clock.wallMs() + yearMs);
+  const lastKnownMs = await readLastTime(database.read);
+  const retention = createAuditRetention({ database, clock, log: createQuietLog(), days: 7, lastKnownMs });
+  t.teardown(() => retention.stop());
+
+  for (let hour = 0; hour < 23; hour++) await clock.advance(60 * 60_000);
+  t.equal(await firstSeq(), 1);
+
+  await eventually(async () => {
+    await clock.advance(60 * 60_000);
+    return (await firstSeq()) !== 1;
+  });
+  t.match(await verifyChain(database.read, database.head()), { ok: true, pruned_through: 200 });
 });
