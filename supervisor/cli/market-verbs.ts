@@ -36,8 +36,23 @@ const describeSignature = ({ signed, signers }: NonNullable<MarketView['index']>
 const summarise = (candidate: CandidateView): string =>
   candidate.checks.map(({ verdict }) => ({ pass: '+', fail: '!', unknown: '?' })[verdict]).join('');
 
+/** Everything that the index offers, a page at a time. */
+async function readAllPages(cli: Cli, filter: Record<string, string>): Promise<MarketView> {
+  const service = await cli.connect();
+  const read = (after: string | null) =>
+    service.request<MarketView>('GET', '/api/marketplace', { query: { ...filter, limit: 1000, after: after ?? undefined } });
+  const first = await read(null);
+  const candidates = [...first.candidates];
+  for (let { next } = first; next !== null; ) {
+    const page = await read(next);
+    candidates.push(...page.candidates);
+    next = page.next;
+  }
+  return { ...first, candidates, next: null };
+}
+
 export async function listCandidates(cli: Cli, all: boolean): Promise<void> {
-  const found = await (await cli.connect()).request<MarketView>('GET', '/api/marketplace', { query: { all: all ? '1' : '0' } });
+  const found = await readAllPages(cli, { all: all ? '1' : '0' });
   const columns = [
     { title: 'ID', keep: true },
     { title: 'VERSION', keep: true },
@@ -53,7 +68,7 @@ export async function listCandidates(cli: Cli, all: boolean): Promise<void> {
 }
 
 export async function showCandidates(cli: Cli, id: string): Promise<void> {
-  const found = await (await cli.connect()).request<MarketView>('GET', '/api/marketplace', { query: { id, all: '1' } });
+  const found = await readAllPages(cli, { id, all: '1' });
   if (found.candidates.length === 0)
     throw new HostError('not-found', `the index lists no ${id}`, {
       rule: 'not-listed',

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { Market } from '../market/market.ts';
-import { actorOf, pluginId } from './fields.ts';
+import { type Market, pageMost } from '../market/market.ts';
+import { actorOf, pluginId, queryNumber } from './fields.ts';
 import { declareRoute, emptyBody, noBody, nothing, type Route } from './route.ts';
 
 export type MarketDeps = { market: Market };
@@ -11,12 +11,16 @@ export function createMarketRoutes({ market }: MarketDeps): Route[] {
       method: 'GET',
       path: '/api/marketplace',
       scope: 'audit:read',
-      doc: 'What the last good plugin index offers, with the six install checks of each candidate; with `all=1` every release.',
+      doc: 'What the last good plugin index offers, with the six install checks of each candidate; with `all=1` every release. Pass `next` as `after` to read on; it is null at the end.',
       params: nothing,
-      query: z.strictObject({ id: pluginId.optional(), all: z.enum(['0', '1']).default('0') }),
+      query: z.strictObject({
+        id: pluginId.optional(),
+        all: z.enum(['0', '1']).default('0'),
+        after: z.string().min(1).max(256).optional(),
+        limit: queryNumber(1, pageMost).default(100),
+      }),
       body: noBody,
-      tagged: true,
-      handle: ({ query }) => market.view({ id: query.id, all: query.all === '1' }),
+      handle: ({ query: { all, ...page } }) => market.view({ ...page, all: all === '1' }),
     }),
     declareRoute({
       method: 'POST',

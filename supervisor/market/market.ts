@@ -16,7 +16,7 @@ import { type CheckRow, fail } from './install-checks.ts';
 import { type Fetched, judgeBundle } from './judge-bundle.ts';
 import { type Circumstances, judgeListing } from './judge-listing.ts';
 import { createMarketDownload, type MarketDownload } from './market-download.ts';
-import { type FetchView, type MarketView, viewCandidate, viewIndex } from './market-view.ts';
+import { type FetchView, listReleases, type MarketView, takePage, viewCandidate, viewIndex } from './market-view.ts';
 import type { Release } from './plugin-index.ts';
 import { createQuarantine } from './quarantine.ts';
 
@@ -33,14 +33,19 @@ export type MarketDeps = {
   sandbox(): SandboxView | null;
   clock: Clock;
 };
+/** `after`: the last candidate of the page before, as id@version. */
+export type MarketFilter = { id?: string | undefined; all: boolean; after?: string | undefined; limit?: number | undefined };
 export type Asked = { actor: Actor; requestId: string };
 
 /** Candidates from an index. It reads, judges and fetches into quarantine, only when asked; nothing of it installs or runs anything. */
 export type Market = {
-  view(filter: { id?: string | undefined; all: boolean }): MarketView;
+  view(filter: MarketFilter): MarketView;
   refresh(asked: Asked): Promise<MarketView>;
   fetch(wanted: { id: string; version: string }, asked: Asked): Promise<FetchView>;
 };
+
+/** Candidates of an answer at most: each has its six checks and what it may do. */
+export const pageMost = 1000;
 
 export async function createMarket(deps: MarketDeps): Promise<Market> {
   const { place, clock, database, policy } = deps;
@@ -68,18 +73,18 @@ export async function createMarket(deps: MarketDeps): Promise<Market> {
     return database.append(entry);
   };
 
-  function view({ id, all }: { id?: string | undefined; all: boolean }): MarketView {
+  function view({ id, all, after, limit }: MarketFilter): MarketView {
     const held = place === null ? null : current.held();
     const standing = held && current.standing(held);
     const now = standing && circumstances(standing);
-    const plugins = held?.index.plugins.filter((plugin) => id === undefined || plugin.id === id) ?? [];
-    const candidates = now ? plugins.flatMap((plugin) => plugin.releases.map((release) => viewCandidate(plugin, release, now))) : [];
+    const page = takePage(listReleases(held?.index.plugins ?? [], id, all), after, limit);
     return {
       configured: place !== null,
       place: place !== null && isAbsolute(place) ? 'a file' : place,
       index: held && standing && viewIndex(held, standing, clock.wallMs()),
       problem: current.problem(),
-      candidates: all ? candidates : candidates.filter(({ selected }) => selected),
+      candidates: now ? page.releases.map(({ plugin, release }) => viewCandidate(plugin, release, now)) : [],
+      next: page.next,
     };
   }
 
@@ -96,7 +101,7 @@ export async function createMarket(deps: MarketDeps): Promise<Market> {
       await record('market.refresh', asked, { taken: false }, ruleOf(error));
       throw error;
     }
-    return view({ all: false });
+    return view({ all: false, limit: pageMost });
   }
 
   async function fetch(wanted: { id: string; version: string }, asked: Asked): Promise<FetchView> {
