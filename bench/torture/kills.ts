@@ -38,7 +38,8 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 function* ends(): Generator<{ name: string; end: End; withChildren: boolean }> {
   for (const planned of planOf(names, random)) {
     yield planned;
-    for (let n = 0; n < 2; n++) {
+    const isFirstStart = 'at' in planned.end && planned.end.fromStart; // another life in between would do what it is about
+    for (let n = isFirstStart ? 2 : 0; n < 2; n++) {
       const isEarly = random() < 0.15;
       yield {
         name: isEarly ? 'start' : 'work',
