@@ -36,7 +36,10 @@ export function describeEvent(event: HarnessEvent, { paint, width }: Style): str
     case 'answer':
       return event.outcome.ok
         ? [line(`call ${event.id}`, `<- ${json(event.outcome.result)} ${paint('dim', duration(event.ms))}`)]
-        : [line(`call ${event.id}`, `<- ${describeFailure(event.outcome.error, paint)} ${paint('dim', duration(event.ms))}`)];
+        : [
+            line(`call ${event.id}`, `<- ${describeFailure(event.outcome.error, paint)} ${paint('dim', duration(event.ms))}`),
+            ...describeHint(event.outcome.error),
+          ];
     case 'progress':
       return [line(`call ${event.id}`, `.. ${json(event.value)}`)];
     case 'log':

@@ -21,12 +21,14 @@ const code = `{ services: { tool: {
 t.test('given --once and a denied call, when dev runs, then plain lines name the line to add, and the exit code says denied', async (t) => {
   const folder = pluginFolder(t, { code });
 
-  const ran = await runVerb(['dev', folder, '--once', '--call', 'tool.say "hello"', '--call', 'tool.put "x"'], environment);
+  const calls = ['--call', 'tool.say "hello"', '--call', 'tool.put "x"', '--call', 'tool.none'];
+  const ran = await runVerb(['dev', folder, '--once', ...calls], environment);
 
   t.equal(ran.exitCode, 4);
   t.match(ran.stdout, /state +ready \(generation 1\)/);
   t.match(ran.stdout, /<- "hello"/);
   t.match(ran.stdout, /denied kv\.put .*\n.*kv:write, risk write.*\n +add to plugin\.json at \/capabilities\/-: {2}"kv:write"/);
+  t.match(ran.stdout, /<- method-not-found .*\n +hint: it declares tool\.say, /);
   t.match(ran.stderr, 'capability-denied');
 });
 
