@@ -55,9 +55,8 @@ t.test('given callers without a pause, when the plugin is upgraded and rolled ba
   const callers = [1, 2, 3, 4].map(async () => {
     while (calling) {
       const text = String(++asked);
-      let answer = await service.call(id, 'tool', 'say', text);
-      while (answer.status === 429) answer = await service.call(id, 'tool', 'say', text); // refused before anybody saw it
-      answers.push(answer.status === 200 ? String(answer.body) : JSON.stringify(answer.body));
+      const { status, body } = await service.call(id, 'tool', 'say', text);
+      answers.push(status === 200 ? String(body) : JSON.stringify(body));
     }
   });
 
@@ -74,7 +73,8 @@ t.test('given callers without a pause, when the plugin is upgraded and rolled ba
   );
   await settled();
   t.notOk(isAlive(old));
-  t.match(await rollback(), { status: 200, body: { version: '1.0.0' } });
+  const back = await rollback();
+  t.match(back, { status: 200, body: { version: '1.0.0' } }, JSON.stringify(back.body));
   calling = false;
   await Promise.all(callers);
   await settled();

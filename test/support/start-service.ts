@@ -174,7 +174,16 @@ function collectEvents(child: ChildProcess) {
 }
 
 function createApi(url: string, token: string) {
+  /** What asks faster than the limit of the service allows is asked again, as `Retry-After` says: nobody saw it. */
   async function api(method: string, path: string, body?: unknown): Promise<Answer> {
+    for (;;) {
+      const answer = await ask(method, path, body);
+      if (answer.status !== 429 || !/requests a second/.test(String(answer.body.detail))) return answer;
+      await new Promise((resolve) => setTimeout(resolve, Number(answer.body.retry_after_ms)));
+    }
+  }
+
+  async function ask(method: string, path: string, body?: unknown): Promise<Answer> {
     const response = await fetch(`${url}${path}`, {
       method,
       headers: { Authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },

@@ -260,7 +260,7 @@ t.test('given a packed bundle, when it is run, then its own key does not matter,
   await t.rejects(harness.reload(), { code: 'verification-failed', details: { rule: 'digest-mismatch' } });
   t.equal(await harness.call('tool', 'say'), 'packed', 'what runs goes on');
   writeFileSync(join(bundle, 'manifest.json'), '{"id":"some.v1"}');
-  await t.rejects(harness.reload(), { code: 'verification-failed', details: { rule: 'unsupported-schema' } });
+  await t.rejects(harness.reload(), { code: 'verification-failed', details: { rule: 'public-form' } });
 });
 
 t.test(
