@@ -49,7 +49,12 @@ export async function live(world: World, { end, withChildren, disk, keep }: Life
   try {
     const service = await starting.catch((error: unknown) => blame(world, child, error));
     if (service === null) return true;
-    await beReady(world, service, startedMs);
+    try {
+      await beReady(world, service, startedMs);
+    } catch (error) {
+      if (isCutOff(error) && (await service.exited).signal === 'SIGKILL') return true; // while it was judged: the next life is, instead
+      throw error;
+    }
     writeFileSync(armed, '');
     return await work(world, service, child, { end, withChildren });
   } finally {
@@ -96,6 +101,9 @@ export async function measureRestarts(world: World, rounds: number): Promise<{ r
 export const reachedFile = (world: World): string => join(world.side, 'reached');
 export const readReached = (world: World): Set<string> =>
   new Set(existsSync(reachedFile(world)) ? readFileSync(reachedFile(world), 'utf8').trim().split('\n') : []);
+
+/** What `fetch` throws when the other end has gone. */
+const isCutOff = (error: unknown): boolean => error instanceof TypeError;
 
 /** A start that ended by itself is a fault; one that we killed is not. */
 function blame(world: World, child: Child, error: unknown): null {
