@@ -7,6 +7,7 @@ const parts: Readonly<Record<string, readonly string[]>> = {
   'swap-bundles': ['swap-bundles.ts'],
   mutations: ['mutations.ts'],
   'audit-bytes': ['audit-bytes.ts'],
+  'audit-export': ['audit-export.ts'],
   'racing-operators': ['racing-operators.ts'],
   kills: ['kills.ts'],
   power: ['kills.ts', '--power', '--plugins', '0'],
