@@ -18,8 +18,13 @@ export async function createPrivateFile(file: string, text: string, reach: Reach
 }
 
 /** A name is durable only when its directory is. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
+export const syncDirectory = (directory: string): Promise<void> => sync(directory, 'r');
+
+/** Of a file that something else has written. */
+export const syncFile = (file: string): Promise<void> => sync(file, 'r+');
+
+async function sync(path: string, flags: string): Promise<void> {
+  const handle = await open(path, flags);
   try {
     await handle.sync();
   } finally {

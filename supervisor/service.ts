@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { HostError } from '../protocol/errors.ts';
 import { closeOpenDecisions } from './audit.ts';
 import { createHeadFile, verifyKept } from './audit-head.ts';
 import { createHeadReports, findReportChannel } from './audit-head-reports.ts';
@@ -11,24 +10,17 @@ import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { prepareDataDir, tellAddress } from './data-dir.ts';
 import { lockDataDir } from './data-lock.ts';
-import type { Database } from './database.ts';
 import { createDenialLimiter } from './denial-limiter.ts';
 import { probationMs } from './exchange-bundle.ts';
-import { type Failpoints, noFailpoints, type Reach } from './failpoints.ts';
-import { parseEgressAllow } from './host/egress-rules.ts';
-import { createGuardedClient } from './host/guarded-client.ts';
+import { type Failpoints, noFailpoints } from './failpoints.ts';
 import { createHandlers } from './host/handlers.ts';
-import { createHttpFetch } from './host/http-fetch.ts';
-import { createNotifySend } from './host/notify.ts';
 import { createApp } from './http/app.ts';
 import { startServer } from './http/server.ts';
 import { createKvStore } from './kv-store.ts';
 import type { Log } from './log.ts';
 import { createMarket } from './market/market.ts';
 import { readSchemaVersion } from './migrate.ts';
-import { loadChannels, noChannels } from './notify/channels.ts';
-import { createDelivery } from './notify/delivery.ts';
-import { createOutbox } from './notify/outbox.ts';
+import { openNetwork } from './open-network.ts';
 import { createPluginLogs } from './plugin-logs.ts';
 import { createPluginStore } from './plugin-store.ts';
 import type { SandboxView, Supervisor } from './plugin-view.ts';
@@ -218,42 +210,6 @@ async function serveSafely(
     safeMode: record,
     reload: async () => deps.log.warn('service.safe-mode', { ...describeSafeMode(record) }),
     stop: () => stops.run(),
-  };
-}
-
-type Network = {
-  config: Config;
-  clock: Clock;
-  log: Log;
-  database: Database;
-  logs: ReturnType<typeof createPluginLogs>;
-  uid: number;
-  reach: Reach;
-};
-
-async function openNetwork({ config, clock, log, database, logs, uid, reach }: Network) {
-  const { allow, faults } = parseEgressAllow(config.egressAllow);
-  if (faults.length > 0)
-    throw new HostError('invalid-params', `LATTICE_EGRESS_ALLOW: ${faults.join('; ')}`, { hint: '<plugin id>=<cidr>[:port],…' });
-  const client = createGuardedClient({ clock });
-  const channels = config.notifyChannels === null ? noChannels : await loadChannels({ file: config.notifyChannels, uid });
-  const outbox = createOutbox({ clock });
-  const delivery = createDelivery({
-    database,
-    outbox,
-    channels,
-    client,
-    log,
-    clock,
-    reach,
-    pluginLog: (id, message) => logs.of(id).write(0, 'supervisor', 'warn', message),
-  });
-  return {
-    client,
-    channels,
-    delivery,
-    httpFetch: createHttpFetch({ client, allow }),
-    notifySend: createNotifySend({ channels, outbox, database, onQueued: () => delivery.wake() }),
   };
 }
 

@@ -28,7 +28,8 @@ const killsMost = Number(values.kills);
 const endMs = performance.now() + Number(values.minutes) * 60_000;
 const random = createRandom(Number(values.seed));
 const livesPerWorld = 120;
-const shelf = mkdtempSync(join(tmpdir(), 'lattice-shelf-')); // of the library: children are shown what the service has loaded, as any library, so all may read it
+// Children are shown each library that the service has loaded, so this one lies where all may read it.
+const shelf = mkdtempSync(join(tmpdir(), 'lattice-shelf-'));
 chmodSync(shelf, 0o755);
 const names = Object.keys(failpoints) as Failpoint[]; // the keys of a constant
 const closing: (() => unknown)[] = [];

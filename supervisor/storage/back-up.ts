@@ -1,8 +1,8 @@
-import { link, open, rename, rm } from 'node:fs/promises';
+import { link, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { HostError } from '../../protocol/errors.ts';
 import { type Head, verifyChain } from '../audit-chain.ts';
-import { createPrivateFile, syncDirectory } from '../durable-file.ts';
+import { createPrivateFile, syncDirectory, syncFile } from '../durable-file.ts';
 import { type Connection, openConnection, openModes } from '../sqlite-connection.ts';
 
 const busyMs = 5000;
@@ -70,15 +70,6 @@ export async function keepBeforeMigration(file: string, connection: Connection, 
     await rm(unfinished, { force: true });
   }
   return basename(kept);
-}
-
-export async function syncFile(file: string): Promise<void> {
-  const handle = await open(file, 'r+');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 const alreadyThere = (): HostError =>

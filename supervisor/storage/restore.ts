@@ -5,8 +5,8 @@ import { HostError } from '../../protocol/errors.ts';
 import type { Head } from '../audit-chain.ts';
 import { readHeadFile } from '../audit-head.ts';
 import { type Clock, timestamp } from '../clock.ts';
-import { replaceFile } from '../durable-file.ts';
-import { proveChain, syncFile } from './back-up.ts';
+import { replaceFile, syncFile } from '../durable-file.ts';
+import { proveChain } from './back-up.ts';
 import { inspectDatabase } from './inspect-database.ts';
 import { endSafeMode, readSafeMode, setAside, sizeOrNull } from './set-aside.ts';
 

@@ -1,4 +1,4 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { type Failpoint, failpoints } from '../../supervisor/failpoints.ts';
 import { conclude, live } from '../support/crash/lives.ts';
 import { planOf } from '../support/crash/plan.ts';
@@ -14,14 +14,19 @@ t.setTimeout(170_000); // a dozen starts, on a machine that may be busy
 const chosen: readonly Failpoint[] = ['database.made', 'migration.committed', 'token.recorded', 'commit.durable', 'staging.named'];
 const names = (Object.keys(failpoints) as Failpoint[]).filter((name) => chosen.includes(name)); // the keys of a constant
 
+async function openWorld(t: Test, random: () => number) {
+  const world = await createWorld(t, random, { plugins: 2 });
+  const disk = createDisk({ library: buildDisk(testFolder(t)), root: world.home.root, journal: true });
+  t.teardown(() => disk.close());
+  return { world, disk };
+}
+
 t.test(
   'given a service at work, when the power is cut, then all it acknowledged is there, and nothing is half there',
   { skip: whyNoDisk },
   async (t) => {
     const random = createRandom(4711);
-    const world = await createWorld(t, random, { plugins: 2 });
-    const disk = createDisk({ library: buildDisk(testFolder(t)), root: world.home.root, journal: true });
-    t.teardown(() => disk.close());
+    const { world, disk } = await openWorld(t, random);
     for (const { end, withChildren } of planOf(names, random)) await live(world, { end, withChildren, disk });
     await live(world, { end: { afterAsks: 60 }, withChildren: false, disk });
     await conclude(world);
@@ -35,10 +40,7 @@ t.test(
   'given a service that was just started for the first time, when nothing but what it synced is left, then nothing is missing',
   { skip: whyNoDisk },
   async (t) => {
-    const random = createRandom(1);
-    const world = await createWorld(t, random, { plugins: 2 });
-    const disk = createDisk({ library: buildDisk(testFolder(t)), root: world.home.root, journal: true });
-    t.teardown(() => disk.close());
+    const { world, disk } = await openWorld(t, createRandom(1));
     await live(world, { end: { afterAsks: 10 }, withChildren: false, disk, keep: 0 });
     await conclude(world);
 
