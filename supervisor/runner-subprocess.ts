@@ -6,6 +6,7 @@ import { readWithin } from '../protocol/reading.ts';
 import { acceptedVersions, protocolVersion, wireLimits } from '../protocol/version.ts';
 import { childShare, createWorkMeter, type WorkShare } from '../protocol/work.ts';
 import type { Clock, Timer } from './clock.ts';
+import { describeInitialize } from './describe-initialize.ts';
 import { createOutputLines } from './output-lines.ts';
 import { type ChildStart, planChild } from './plan-child.ts';
 import type { SandboxView } from './plugin-view.ts';
@@ -224,14 +225,3 @@ function connectChild(deps: RunnerDeps, start: ChildStart, dispatch: Parameters<
     }),
   };
 }
-
-const describeInitialize = ({ plugin, generation, grant, services, config }: Launch, callTimeoutMs: number) => ({
-  protocol: protocolVersion,
-  accepts: acceptedVersions,
-  plugin,
-  generation,
-  grant: { capabilities: [...grant.capabilities].sort(), read_buckets: grant.readBuckets, egress: grant.egress },
-  services,
-  limits: { line_bytes: wireLimits.lineBytes, in_flight: wireLimits.inFlight, call_timeout_ms: callTimeoutMs },
-  config,
-});

@@ -1,86 +1,25 @@
 import { childMethods } from '../../../protocol/child-methods.ts';
-import { errorTable } from '../../../protocol/errors.ts';
 import { wireLimits } from '../../../protocol/version.ts';
-import type { Launch } from '../../runner.ts';
-import { type Answered, Missing, type Session } from './session.ts';
+import { describeInitialize } from '../../describe-initialize.ts';
+import {
+  answerMs,
+  type CheckContext,
+  callTimeoutMs,
+  describe,
+  giveUp,
+  invokeHeld,
+  invokeParams,
+  must,
+  mustBeUnknown,
+  noHostCall,
+  ping,
+  pingMs,
+  shorten,
+  start,
+} from './check-steps.ts';
 
-export type Call = { service: string; method: string; payload: unknown };
-/** `call`: a method that the manifest declares; null when it declares none. */
-export type CheckContext = { session: Session; launch: Launch; call: Call | null };
 /** Throws what is wrong; may return a remark. */
 type Check = { title: string; needsCall?: true; run(context: CheckContext): Promise<string | undefined> };
-
-const answerMs = 5_000;
-const pingMs = childMethods.ping.timeoutMs;
-
-export const initializeParams = ({ plugin, generation, grant, services, config }: Launch) => ({
-  protocol: 1,
-  accepts: [1],
-  plugin,
-  generation,
-  grant: { capabilities: [...grant.capabilities].sort(), read_buckets: grant.readBuckets, egress: grant.egress },
-  services,
-  limits: { line_bytes: wireLimits.lineBytes, in_flight: wireLimits.inFlight, call_timeout_ms: 30_000 },
-  config,
-});
-
-function must(holds: boolean, what: string): void {
-  if (!holds) throw new Missing(what);
-}
-
-async function start({ session, launch }: CheckContext): Promise<void> {
-  const answer = await session.request('initialize', initializeParams(launch), childMethods.initialize.timeoutMs);
-  const parsed = childMethods.initialize.result.safeParse(answer.result);
-  must(parsed.success && parsed.data.protocol === 1, `the answer to initialize is ${shorten(answer)}, not {"protocol": 1}`);
-}
-
-const ping = async ({ session }: CheckContext): Promise<void> => {
-  const answer = await session.request('ping', {}, pingMs);
-  must('result' in answer, `ping was answered with an error: ${shorten(answer)}`);
-};
-
-const invokeParams = ({ call }: CheckContext, more: Partial<Call & { timeout_ms: number }> = {}) => ({
-  service: '',
-  method: '',
-  payload: null,
-  ...call,
-  timeout_ms: answerMs,
-  ...more,
-});
-
-const shorten = (value: unknown): string => JSON.stringify(value)?.slice(0, 120) ?? 'nothing';
-const describe = ({ error }: Answered): string | undefined =>
-  error ? `answered with the error ${shorten(error.data?.code ?? error.code)}; --call names a call that succeeds` : undefined;
-
-function mustBeUnknown(answer: Answered, what: string): void {
-  const code = errorTable['method-not-found'].rpc;
-  must(answer.error?.code === code, `${what} must be answered with error ${code} (method-not-found), not ${shorten(answer)}`);
-}
-
-/** Sends an invoke whose host calls wait; resolves when it asks for something, or has answered without. */
-async function invokeHeld(context: CheckContext): Promise<{ id: number; isAnswered: () => boolean }> {
-  const { session } = context;
-  session.hold('hold');
-  const id = session.nextId();
-  const isAnswered = session.expectAnswer(id);
-  session.send({ id, method: 'invoke', params: invokeParams(context) });
-  await session.until(() => session.held.length > 0 || isAnswered(), answerMs, 'a host call or an answer to invoke');
-  return { id, isAnswered };
-}
-
-const noHostCall = 'the method made no host call; --call names one that does';
-
-async function giveUp(context: CheckContext): Promise<string | undefined> {
-  const { session } = context;
-  const { id, isAnswered } = await invokeHeld(context);
-  const asked = session.held.length > 0;
-  session.send({ method: '$/cancelRequest', params: { id } });
-  await ping(context);
-  session.hold('answer'); // what it asked for is answered all the same, and may come too late for it
-  await session.until(isAnswered, answerMs, 'an answer, a result or an error, to the request that was given up');
-  await ping(context);
-  return asked ? undefined : noHostCall;
-}
 
 /** The suite: each check gets a plugin of its own, freshly started. What stdout said in any of them counts too. */
 export const checks: Readonly<Record<string, Check>> = {
@@ -96,7 +35,7 @@ export const checks: Readonly<Record<string, Check>> = {
     title: 'does not claim a protocol that it does not speak',
     async run({ session, launch }) {
       const answer = await session
-        .request('initialize', { ...initializeParams(launch), protocol: 99, accepts: [99] }, answerMs)
+        .request('initialize', { ...describeInitialize(launch, callTimeoutMs), protocol: 99, accepts: [99] }, answerMs)
         .catch((thrown) => {
           if (session.hasEnded()) return null; // ending is a refusal too
           throw thrown;

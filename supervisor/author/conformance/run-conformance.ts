@@ -4,7 +4,8 @@ import { openSource } from '../../dev/harness/source-bundle.ts';
 import type { Workshop } from '../../dev/harness/workshop.ts';
 import { createLaunch } from '../../launch-plugin.ts';
 import type { Launch } from '../../runner.ts';
-import { type Call, checks } from './checks.ts';
+import type { Call } from './check-steps.ts';
+import { checks } from './checks.ts';
 import { openSession } from './session.ts';
 
 export type Verdict = { check: string; title: string; verdict: 'pass' | 'fail' | 'skip'; detail: string };
