@@ -12,7 +12,7 @@ import { probeSandbox } from './sandbox/probe.ts';
 import type { ProbeReport } from './sandbox/probe-report.ts';
 import { createProbedLevels } from './sandbox/probed-levels.ts';
 import { createPipeMaker } from './sandbox/response-pipe.ts';
-import { describeOwnNode, findTools } from './sandbox/tools.ts';
+import { describeOwnNode, findTools, type Tools } from './sandbox/tools.ts';
 import { createUidPool } from './sandbox/uids.ts';
 
 const callTimeoutMs = 30_000;
@@ -36,13 +36,17 @@ export async function openSubprocessRunner(
   options: { clock: Clock; startedBySystemd: boolean },
 ): Promise<Runner> {
   const { clock } = options;
-  const tools = await findTools(describeOwnNode());
+  const ownNode = describeOwnNode();
   const uids = process.getuid?.() === 0 ? createUidPool() : null;
   const cgroup = await openCgroup(options.startedBySystemd);
-  const probe = (): Promise<ProbeReport> => probeSandbox({ tools, clock, uids, cgroup });
   const runnerBundle = await loadRunnerBundle();
-  const levels = await createProbedLevels(config.sandbox, probe);
-  announce(levels.report());
+  // The tools are looked up anew each time: what is missing may be installed, and a Node may be moved, while the service runs.
+  const levels = await createProbedLevels(config.sandbox, async () => {
+    const report = await probeSandbox({ tools: await findTools(ownNode), clock, uids, cgroup });
+    announce(report);
+    return report;
+  });
+  const tools = (): Tools => levels.report().tools;
 
   function announce({ available, layers }: ProbeReport): void {
     const wanted = config.sandbox === 'auto' ? 'isolated' : config.sandbox;
@@ -60,7 +64,7 @@ export async function openSubprocessRunner(
     suspectSandbox: levels.suspect,
     chooseLevel: levels.choose,
     tools,
-    pipes: createPipeMaker(tools.shell),
+    pipes: createPipeMaker(() => tools().shell),
     runnerBundle,
     uids,
     callTimeoutMs,

@@ -14,7 +14,7 @@ export type ChildStart = {
 
 /** What one generation of a plugin is spawned with, given what this process is at this moment. */
 export function planChild(
-  deps: { tools: Tools; runnerBundle: Buffer; openDescriptors(): readonly number[] },
+  deps: { tools(): Tools; runnerBundle: Buffer; openDescriptors(): readonly number[] },
   start: ChildStart,
 ): LaunchPlan {
   const { launch, engine, level, disableUserns } = start;
@@ -22,7 +22,7 @@ export function planChild(
   const { artifact, artifactSha256 } = launch;
   return planLaunch({
     level,
-    tools: deps.tools,
+    tools: deps.tools(),
     resources: launch.resources,
     uid,
     disableUserns,

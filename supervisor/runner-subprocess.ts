@@ -26,7 +26,7 @@ import { startStdioJson } from './stdio-json/start-stdio-json.ts';
 
 export type SubprocessDeps = CellDeps & {
   pipes: PipeMaker; // for stdio-json-v1: one for each action
-  tools: Tools;
+  tools(): Tools; // those that the last probe found
   runnerBundle: Buffer;
   /** The level this plugin runs at; throws HostError `sandbox-unavailable` when too little is available. */
   chooseLevel(engine: 'node' | 'native', hostRisk: boolean): Promise<{ level: Level; disableUserns: boolean }>;

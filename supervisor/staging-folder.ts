@@ -75,7 +75,8 @@ export function removeTree(path: string): void {
   rmSync(path, { recursive: true, force: true });
 }
 
-function openTree(root: string): void {
+/** Gives back the right to write into a tree's folders; what a link points at is left alone. */
+export function openTree(root: string): void {
   chmodSync(root, 0o700);
   for (const entry of readdirSync(root, { withFileTypes: true })) if (entry.isDirectory()) openTree(join(root, entry.name));
 }

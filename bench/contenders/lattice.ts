@@ -103,8 +103,15 @@ async function createRunner() {
   const tools = await findTools(describeOwnNode());
   const level = tools.bwrap ? 'isolated' : 'none';
   return createSubprocessRunner({
-    ...{ tools, runnerBundle: await loadRunnerBundle(), clock, callTimeoutMs: 30_000, share: shareFor(rates), createLeaf: null },
-    pipes: createPipeMaker(tools.shell),
+    ...{
+      tools: () => tools,
+      runnerBundle: await loadRunnerBundle(),
+      clock,
+      callTimeoutMs: 30_000,
+      share: shareFor(rates),
+      createLeaf: null,
+    },
+    pipes: createPipeMaker(() => tools.shell),
     uids: process.getuid?.() === 0 ? createUidPool() : null,
     suspectSandbox: () => {},
     sandbox: () => ({ level, minimum: level, layers: [] }),

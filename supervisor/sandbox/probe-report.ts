@@ -6,6 +6,7 @@ import { type CanaryAttempt, isRun } from './run-canary.ts';
 import type { Tools } from './tools.ts';
 
 export type ProbeReport = {
+  tools: Tools;
   available: Level;
   /** Whether bwrap's --disable-userns works here; goes into every launch. */
   disableUserns: boolean;
@@ -61,6 +62,7 @@ export function judgeProbe(findings: ProbeFindings): ProbeReport {
   const available = new Set(layers.filter((row) => row.available).map((row) => row.layer));
   const best = levels.findLast((level) => layersOf[level].every((layer) => available.has(layer))) ?? 'none';
   return {
+    tools: findings.tools,
     available: findings.tools.node.problem === null ? best : 'none',
     disableUserns: findings.disableUserns,
     layers,

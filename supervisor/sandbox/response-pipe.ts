@@ -46,13 +46,14 @@ async function makePipe(shell: string): Promise<Pipe> {
 }
 
 /** Keeps one pipe made in advance, so that an action need not wait for the shell. */
-export function createPipeMaker(shell: string | null): PipeMaker {
+export function createPipeMaker(findShell: () => string | null): PipeMaker {
   let spare: Promise<Pipe> | null = null;
   let closed = false;
-  const make = (): Promise<Pipe> =>
-    shell === null
-      ? Promise.reject(new HostError('sandbox-unavailable', 'no trusted shell was found', { hint: 'apt-get install dash' }))
-      : makePipe(shell);
+  async function make(): Promise<Pipe> {
+    const shell = findShell();
+    if (shell === null) throw new HostError('sandbox-unavailable', 'no trusted shell was found', { hint: 'apt-get install dash' });
+    return makePipe(shell);
+  }
 
   function prepare(): void {
     if (closed) return;

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { promisify } from 'node:util';
 import { readInterpreter } from './elf-interpreter.ts';
@@ -38,7 +38,7 @@ type Facts = {
 const toolFolders = ['/usr/bin', '/bin', '/usr/local/bin'] as const;
 const runFile = promisify(execFile);
 
-/** Looks once, at start, for everything that a launch needs. */
+/** Looks for everything that a launch needs. */
 export async function findTools(facts: Facts): Promise<Tools> {
   const find = (name: string) => (facts.folders ?? toolFolders).map((folder) => join(folder, name)).find(isTrusted) ?? null;
   const [prlimit, shell] = [find('prlimit'), find('sh')];
@@ -64,6 +64,8 @@ export function describeOwnNode(): Facts {
 }
 
 async function findNode({ uid, nodePath, sharedObjects, runtimeRoot }: Facts): Promise<NodeRuntime> {
+  if (!existsSync(nodePath))
+    return { path: nodePath, libraries: [], problem: 'the Node that runs the service was moved or removed since it started' };
   const path = realpathSync(nodePath);
   const interpreter = await readInterpreter(path);
   // The supervisor has loaded addons too; a child loads none.

@@ -38,7 +38,7 @@ export async function arm(deps: ArmedDeps, launch: Launch): Promise<Armed> {
 
   const plan = ({ uid, leaf }: Cell, responses: number): LaunchPlan =>
     planLaunch({
-      ...{ level, tools: deps.tools, resources, uid, disableUserns },
+      ...{ level, tools: deps.tools(), resources, uid, disableUserns },
       ...(leaf ? { cgroupProcs: leaf.procsFile } : {}),
       launcher: { uid: process.getuid?.() ?? -1, pid: process.pid, openDescriptors: deps.openDescriptors() },
       program: { engine: 'native', artifact, action: { entryPath, files: files ?? [], responses } },

@@ -24,18 +24,23 @@ async function open(t: Test) {
   writeFileSync(flag, '');
   writeFileSync(bwrap, `#!/bin/sh\nif [ -e ${flag} ]; then echo 'bwrap: no more of these' >&2; exit 1; fi\nexec ${tools.bwrap} "$@"\n`);
   chmodSync(bwrap, 0o755);
-  const host = { available: 'isolated' as Level, probes: 0, repair: () => rmSync(flag) };
+  const host = {
+    available: 'isolated' as Level,
+    probes: 0,
+    tools: { ...tools, bwrap: bwrap as string | null },
+    repair: () => rmSync(flag),
+  };
   const levels = await createProbedLevels('isolated', async () => {
     host.probes++;
-    return { available: host.available, disableUserns: true, layers: [], outcomes: none };
+    return { tools: host.tools, available: host.available, disableUserns: true, layers: [], outcomes: none };
   });
   const workshop = await openWorkshop('isolated', undefined, {
-    tools: { ...tools, bwrap },
+    tools: () => levels.report().tools,
     suspectSandbox: levels.suspect,
     chooseLevel: levels.choose,
   });
   const clock = createFakeClock();
-  return { host, clock, real: workshop.open(t, { artifact, clock }) };
+  return { host, bwrap: tools.bwrap, clock, real: workshop.open(t, { artifact, clock }) };
 }
 
 t.test(
@@ -53,6 +58,21 @@ t.test(
     await real.reached('ready', 0);
 
     t.equal(host.probes, 2);
+    t.equal(await real.invoke('echo', 'here'), 'here');
+  },
+);
+
+t.test(
+  'given a tool that failed, when the probe finds it in another place, then the next start takes it from there',
+  { skip },
+  async (t) => {
+    const { real, host, bwrap, clock } = await open(t);
+    t.match(await real.runtime.arm(), { ok: false, cause: 'sandbox-failed' });
+
+    host.tools = { ...host.tools, bwrap };
+    await clock.advance(1_000);
+    await real.reached('ready', 0);
+
     t.equal(await real.invoke('echo', 'here'), 'here');
   },
 );

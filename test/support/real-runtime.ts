@@ -40,8 +40,8 @@ export async function openWorkshop(forced?: Level, pool: () => UidPool = createU
   const [runnerBundle, uids] = [await loadRunnerBundle(), isRoot ? pool() : null];
   const createRunner = (clock: Clock): Runner =>
     createSubprocessRunner({
-      tools,
-      pipes: createPipeMaker(tools.shell),
+      tools: () => tools,
+      pipes: createPipeMaker(() => tools.shell),
       runnerBundle,
       uids,
       createLeaf: null,

@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { placeBundle } from '../../supervisor/publish/place-bundle.ts';
+import { openTree } from '../../supervisor/staging-folder.ts';
 import { type BundleOrder, signBundle, testPublisher, trustPolicy } from './sign-bundle.ts';
 
 const entries = {
@@ -68,8 +69,7 @@ function killAndWait(child: ChildProcess): Promise<void> {
 
 /** Staged bundles lie in folders that nobody may write, not even their owner. */
 export function removeTree(root: string): void {
-  for (const entry of readdirSync(root, { recursive: true, withFileTypes: true }))
-    if (entry.isDirectory()) chmodSync(join(entry.parentPath, entry.name), 0o700);
+  openTree(root);
   rmSync(root, { recursive: true, maxRetries: 5 });
 }
 

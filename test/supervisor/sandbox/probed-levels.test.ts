@@ -2,6 +2,9 @@ import t from 'tap';
 import type { Level } from '../../../supervisor/sandbox/levels.ts';
 import type { ProbeReport } from '../../../supervisor/sandbox/probe-report.ts';
 import { createProbedLevels } from '../../../supervisor/sandbox/probed-levels.ts';
+import { describeOwnNode, findTools } from '../../../supervisor/sandbox/tools.ts';
+
+const tools = await findTools(describeOwnNode());
 
 /** Each probe finds what is available at that moment. */
 async function open(found: Level, minimum: Level | 'auto' = 'isolated') {
@@ -12,6 +15,7 @@ async function open(found: Level, minimum: Level | 'auto' = 'isolated') {
     await new Promise((resolve) => setImmediate(resolve));
     if (host.broken) throw new Error('no process could be started');
     return {
+      tools,
       available,
       disableUserns: true,
       layers: [],

@@ -58,3 +58,8 @@ t.test('given root and a Node that other users cannot reach, when tools are foun
   t.match(refused.node.problem, /could not be copied/);
   t.equal(notRoot.node.path, join(root, 'private/node'), 'a child of the same user reaches what the service reaches');
 });
+
+t.test('given a Node that was moved away since the service started, when tools are found, then it is said', async (t) => {
+  const tools = await findTools({ ...describeOwnNode(), nodePath: join(testFolder(t), 'node') });
+  t.match(tools.node.problem, /moved or removed/);
+});
