@@ -1,6 +1,7 @@
 import { HostError } from '../protocol/errors.ts';
+import type { AuditEntry } from './audit.ts';
 import type { Head } from './audit-chain.ts';
-import { createAuditInserter, encodeEntry, fitOneStatement, type PendingRow, readHead } from './audit-rows.ts';
+import { createAuditInserter, createEntryEncoder, fitOneStatement, type PendingRow, readHead } from './audit-rows.ts';
 import { type Clock, type Timer, timestamp } from './clock.ts';
 import { createCommitFaults } from './commit-faults.ts';
 import type { Database, Tx } from './database.ts';
@@ -11,6 +12,7 @@ import { createJobTx } from './write-job.ts';
 
 type Job = { run(tx: Tx): Promise<unknown>; resolve(value: unknown): void; reject(reason: unknown): void };
 type Batch = { items: (Job | PendingRow)[]; committed: PromiseWithResolvers<void>; urgent: boolean };
+type Encode = (entry: AuditEntry) => PendingRow;
 type Settled = { rows: readonly PendingRow[]; settle: readonly (() => void)[] };
 
 const itemsPerCommit = 2000; // some 15 ms of work: a caller waits for the batch before its own and for its own
@@ -35,7 +37,8 @@ export function createGroupCommit(deps: {
   let working: Promise<void> | undefined;
   let lingering: Timer | undefined;
   let ended = false;
-  const stamp = createStamp(clock);
+  const [stamp, encodeAt] = [createStamp(clock), createEntryEncoder()];
+  const encode: Encode = (entry) => encodeAt(entry, stamp());
   const faults = createCommitFaults({ clock, log: deps.log, write });
 
   function enqueue(item: Job | PendingRow, urgent = true): Promise<void> {
@@ -85,7 +88,7 @@ export function createGroupCommit(deps: {
       const alone = rows.length === batch.items.length && fitOneStatement(rows); // one statement is a transaction by itself
       if (!alone) await connection.run('BEGIN IMMEDIATE');
       reach('commit.begun');
-      settled = alone ? { rows, settle: [] } : await runItems(connection, batch, stamp, reach);
+      settled = alone ? { rows, settle: [] } : await runItems(connection, batch, encode, reach);
       reach('commit.written');
       const next = await insert(head, settled.rows);
       reach('commit.recorded');
@@ -120,7 +123,7 @@ export function createGroupCommit(deps: {
     append(entry, when) {
       try {
         if (ended) throw closedError();
-        return enqueue(encodeEntry(entry, stamp()), when !== 'soon');
+        return enqueue(encode(entry), when !== 'soon');
       } catch (error) {
         const refused = Promise.reject(error);
         refused.catch(() => undefined);
@@ -140,7 +143,7 @@ export function createGroupCommit(deps: {
 }
 
 /** A job shares the transaction by means of a savepoint; one that has it for itself needs none, which saves it two round trips. */
-async function runItems(connection: Connection, batch: Batch, stamp: () => string, reach: Reach): Promise<Settled> {
+async function runItems(connection: Connection, batch: Batch, encode: Encode, reach: Reach): Promise<Settled> {
   const alone = batch.items.filter(isJob).length === 1;
   const rows: PendingRow[] = [];
   const settle: (() => void)[] = [];
@@ -151,7 +154,7 @@ async function runItems(connection: Connection, batch: Batch, stamp: () => strin
     }
     if (!alone) await connection.run('SAVEPOINT job');
     const written: PendingRow[] = [];
-    const tx = createJobTx(connection, written, stamp, reach);
+    const tx = createJobTx(connection, written, encode, reach);
     try {
       const value = await item.run(tx.tx);
       settle.push(() => item.resolve(value));

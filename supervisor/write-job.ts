@@ -1,5 +1,6 @@
 import { HostError } from '../protocol/errors.ts';
-import { encodeEntry, type PendingRow } from './audit-rows.ts';
+import type { AuditEntry } from './audit.ts';
+import type { PendingRow } from './audit-rows.ts';
 import type { Tx } from './database.ts';
 import type { Reach } from './failpoints.ts';
 import type { Connection } from './sqlite-connection.ts';
@@ -15,7 +16,7 @@ export type JobTx = {
  * After a fault of the disk SQLite may have ended the transaction by itself; a job that went on would then write outside of any. So the
  * first fault is the answer to every later statement, and to the batch.
  */
-export function createJobTx(connection: Connection, written: PendingRow[], stamp: () => string, reach: Reach): JobTx {
+export function createJobTx(connection: Connection, written: PendingRow[], encode: (entry: AuditEntry) => PendingRow, reach: Reach): JobTx {
   let ended = false;
   let fault: unknown;
   async function guard<T>(call: () => Promise<T>): Promise<T> {
@@ -39,7 +40,7 @@ export function createJobTx(connection: Connection, written: PendingRow[], stamp
     get: (sql, params) => guard(() => connection.get(sql, params)),
     audit(entry) {
       if (ended) throw new HostError('internal', 'a job wrote an audit row after it had ended');
-      written.push(encodeEntry(entry, stamp()));
+      written.push(encode(entry));
     },
     reach,
   };

@@ -91,6 +91,54 @@ t.test('given a method of a megabyte and a summary over its limit, when they are
   t.match(JSON.parse(row?.summary ?? ''), { left_out: String });
 });
 
+t.test(
+  'given rows of many plugins in turns in one commit, when they are read, then each has its own columns, in their order',
+  async (t) => {
+    const database = await openTempDatabase(t);
+    const entries: AuditEntry[] = Array.from({ length: 1500 }, (_, at) => ({
+      kind: at % 7 === 0 ? 'host.outcome' : 'host.decision',
+      plugin: at % 5 === 0 ? null : `example.p${at % 5}`,
+      generation: at % 3,
+      method: at % 2 === 0 ? 'kv.get' : 'kv.list',
+      actor: at % 11 === 0 ? 't-1' : null,
+      requestId: `r-${at}`,
+    }));
+
+    await Promise.all(entries.map((entry) => database.append(entry)));
+
+    const rows = await database.read.all<AuditRow>('SELECT * FROM audit ORDER BY seq');
+    t.same(
+      rows.map(({ kind, plugin, generation, method, actor, request_id }) => ({
+        kind,
+        plugin,
+        generation,
+        method,
+        actor,
+        requestId: request_id,
+      })),
+      entries,
+    );
+    t.match(await verifyChain(database.read, database.head()), { ok: true, rows: 1500 });
+  },
+);
+
+t.test('given names that are clipped to the same, when their rows differ otherwise, then none takes the columns of another', async (t) => {
+  const database = await openTempDatabase(t);
+  const long = 'x'.repeat(256);
+
+  for (const plugin of [`${long}y`, long, `${long}z`])
+    for (const method of [long, `${long}y`])
+      void database.append({ kind: 'host.decision', plugin, method, rule: method === long ? 'a' : 'b' });
+  await database.append({ kind: 'service.stop' });
+
+  const rows = await database.read.all<AuditRow>("SELECT * FROM audit WHERE kind = 'host.decision' ORDER BY seq");
+  t.same(
+    rows.map(({ rule }) => rule),
+    ['a', 'b', 'a', 'b', 'a', 'b'],
+  );
+  t.ok(rows.every(({ plugin, method }) => plugin === long && method === long));
+});
+
 t.test('given a wall clock that is set back, when rows are appended, then they keep their order', async (t) => {
   const clock = createFakeClock();
   const database = await openTempDatabase(t, clock);

@@ -63,3 +63,23 @@ for (const [what, entries, statements] of [
     t.equal(ran.length, statements);
     t.equal(group.head().seq, entries.length);
   });
+
+t.test('given rows that differ in little, when they are committed, then what they share goes to SQLite once', async (t) => {
+  const ran: (readonly unknown[])[] = [];
+  const connection = {
+    async run(_sql: string, params: readonly unknown[]) {
+      ran.push(params);
+      return { changes: 0, lastId: 0 };
+    },
+  } as unknown as Connection; // nothing else of it is used
+  const group = createGroupCommit({ connection, clock: createFakeClock(), log: createQuietLog(), head: emptyHead });
+
+  await Promise.all(
+    Array.from({ length: 20 }, (_, at) =>
+      group.append({ kind: 'host.decision', plugin: `example.p${at % 2}`, method: 'kv.get', requestId: `r-${at}` }),
+    ),
+  );
+
+  const [[shared, own, firstSeq] = []] = ran;
+  t.same([ran.length, JSON.parse(String(shared)).length, JSON.parse(String(own)).length, firstSeq], [1, 2, 20, 1]);
+});

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { emptyHead } from '../../supervisor/audit-chain.ts';
-import { createAuditInserter, encodeEntry } from '../../supervisor/audit-rows.ts';
+import { createAuditInserter, createEntryEncoder } from '../../supervisor/audit-rows.ts';
 import { prepareDatabaseFile } from '../../supervisor/database-file.ts';
 import { fillChecksums } from '../../supervisor/kv-checksums.ts';
 import { listMigrations, migrationsDir } from '../../supervisor/migrate.ts';
@@ -20,8 +20,9 @@ const connection = await openConnection(file, openModes.write);
 for (const step of (await listMigrations(migrationsDir)).slice(0, Number(schema)))
   await connection.exec(readFileSync(join(migrationsDir, step.file), 'utf8'));
 await connection.exec(`PRAGMA user_version = ${Number(schema)}; PRAGMA journal_mode = WAL`);
+const encode = createEntryEncoder();
 const entries = Array.from({ length: 20 }, (_, at) =>
-  encodeEntry({ kind: 'host.decision', plugin: 'example.hello', method: 'kv.put', verdict: 'allow', requestId: `r-${at}` }, time),
+  encode({ kind: 'host.decision', plugin: 'example.hello', method: 'kv.put', verdict: 'allow', requestId: `r-${at}` }, time),
 );
 await createAuditInserter(connection)(emptyHead, entries);
 await connection.run(
