@@ -3,6 +3,7 @@ import { HostError } from '../../protocol/errors.ts';
 import type { CallOptions, Supervisor } from '../plugin-view.ts';
 import type { EventStream } from './event-stream.ts';
 import { actorOf, byId, pluginId } from './fields.ts';
+import { createGather } from './gather.ts';
 import { toProblem } from './problem.ts';
 import { declareRoute, nothing, type Route, type RouteRequest } from './route.ts';
 
@@ -18,13 +19,15 @@ type Calling = Pick<RouteRequest<unknown, unknown, unknown>, 'actor' | 'requestI
  */
 export function createCallRoutes({ supervisor }: CallDeps): Route[] {
   type Asked = { id: string; service: string; method: string; payload?: unknown };
-  function call(asked: Asked, request: Calling): Promise<unknown> {
+  const gather = createGather();
+  async function call(asked: Asked, request: Calling): Promise<unknown> {
     const run = (onProgress?: CallOptions['onProgress']) =>
       supervisor.call({ id: asked.id, service: asked.service, method: asked.method, payload: asked.payload ?? null }, actorOf(request), {
         signal: request.signal(),
         requestId: request.requestId,
         onProgress,
       });
+    await gather();
     return request.accepts.includes('text/event-stream') ? tellProgress(request, run) : run();
   }
 
