@@ -14,7 +14,7 @@ type Found = { text: string; mode: number } | 'absent' | 'odd';
 type Deps = {
   database: Database;
   clock: Clock;
-  find(token: string): Promise<LiveToken | null>;
+  find(token: string): LiveToken | null | Promise<LiveToken | null>;
   loadLive(): Promise<Map<string, LiveToken>>;
   reach: Reach;
 };

@@ -29,11 +29,18 @@ const namePattern = /^[^\p{C}\p{Zl}\p{Zp}]{1,64}$/u; // it stands in lists and l
 /** Tokens are kept as hashes only: their text is given out once, or stands in the admin's file. */
 export function createTokens({ database, clock, reach = noFailpoints.reach }: { database: Database; clock: Clock; reach?: Reach }) {
   let loading: Promise<Map<string, LiveToken>> | undefined;
+  let loaded: Map<string, LiveToken> | undefined;
   function loadLive(): Promise<Map<string, LiveToken>> {
-    loading ??= readLive(database).catch((error) => {
-      loading = undefined; // the next caller tries again
-      throw error;
-    });
+    loading ??= readLive(database).then(
+      (tokens) => {
+        loaded = tokens;
+        return tokens;
+      },
+      (error) => {
+        loading = undefined; // the next caller tries again
+        throw error;
+      },
+    );
     return loading;
   }
 
@@ -63,24 +70,32 @@ export function createTokens({ database, clock, reach = noFailpoints.reach }: { 
     for (const live of tokens.values()) if (live.id === id) tokens.delete(live.hash);
   }
 
-  async function find(token: string): Promise<LiveToken | null> {
-    if (!tokenPattern.test(token)) return null;
-    const live = (await loadLive()).get(hash('sha256', token));
+  function findAmong(tokens: Map<string, LiveToken>, token: string): LiveToken | null {
+    const live = tokens.get(hash('sha256', token));
     if (!live || live.expiresAt === null) return live ?? null; // to write the time costs as much as to find the token
     return isInForce(live, timestamp(clock)) ? live : null;
+  }
+
+  /** At once where all tokens are known already, because every request asks. */
+  function find(token: string): LiveToken | null | Promise<LiveToken | null> {
+    if (!tokenPattern.test(token)) return null;
+    return loaded ? findAmong(loaded, token) : loadLive().then((tokens) => findAmong(tokens, token));
   }
 
   return {
     create,
     list: () => listTokens(database.read),
     revoke,
-    async authenticate(token: string): Promise<Caller | null> {
-      const live = await find(token);
-      return live && { id: live.id, name: live.name, scopes: live.scopes, plugin: live.plugin };
+    authenticate(token: string): Caller | null | Promise<Caller | null> {
+      const live = find(token);
+      return live instanceof Promise ? live.then(callerOf) : callerOf(live);
     },
     ...createAdminToken({ database, clock, find, loadLive, reach }),
   };
 }
+
+const callerOf = (live: LiveToken | null): Caller | null =>
+  live && { id: live.id, name: live.name, scopes: live.scopes, plugin: live.plugin };
 
 const isScope = (word: string): word is Scope => Object.hasOwn(scopeTable, word);
 

@@ -1,5 +1,4 @@
 import Koa from 'koa';
-import helmet from 'koa-helmet';
 import { asHostError, HostError } from '../../protocol/errors.ts';
 import type { AuditEntry } from '../audit.ts';
 import type { Clock } from '../clock.ts';
@@ -7,11 +6,12 @@ import { asDiskError } from '../disk-fault.ts';
 import { noFailpoints, type Reach } from '../failpoints.ts';
 import type { Log } from '../log.ts';
 import type { RepeatedRequests } from '../repeated-requests.ts';
-import { type Authenticate, createIdentify } from './caller.ts';
-import { createRouter, refuseUnrouted } from './dispatch.ts';
+import { type Authenticate, type Caller, createIdentify } from './caller.ts';
+import { createDispatch, refuseUnrouted } from './dispatch.ts';
 import { createEventStreams } from './event-stream.ts';
 import { createHostCheck, type Listen } from './host-check.ts';
 import { toProblem } from './problem.ts';
+import { problemType, type Reply, writeReply } from './reply.ts';
 import { createRequestIds } from './request-id.ts';
 import type { Route } from './route.ts';
 import { createRoutes, type RouteDeps } from './routes.ts';
@@ -50,40 +50,40 @@ export function createControlPlane(deps: ControlPlaneDeps, routes: readonly Rout
   // What Koa itself reports: a connection that broke while the answer was being written.
   app.on('error', (error: unknown) => deps.log.debug('http.broken', { message: error instanceof Error ? error.message : 'unknown' }));
 
+  const identify = createGate(deps, new Set(routes.filter((route) => route.scope === null).map((route) => route.path)));
+
+  // One function for what every request passes: each further one costs a promise and a turn of its own.
   app.use(async (ctx, next) => {
     const address = ctx.req.socket.remoteAddress ?? 'unknown';
-    ctx.state = { requestId: nextRequestId(), caller: { actor: null, presented: false, address }, route: null };
-    ctx.set('X-Lattice-Request-ID', ctx.state.requestId);
-    ctx.set('Cache-Control', 'no-store');
+    const state: State = { requestId: nextRequestId(), caller: { actor: null, presented: false, address }, route: null, reply: null };
+    ctx.state = state;
     try {
+      state.caller = await identify(ctx);
       await next();
     } catch (thrown) {
-      answerProblem(ctx, thrown, deps);
+      state.reply = answerProblem(ctx, thrown, deps);
     }
-    if (stopping && !ctx.headerSent) ctx.set('Connection', 'close');
-    ctx.res.once('finish', () => reach('reply.sent'));
+    if (reach !== noFailpoints.reach) ctx.res.once('finish', () => reach('reply.sent'));
     reach('reply.ready');
+    if (state.reply) writeReply(ctx, state.requestId, state.reply, stopping);
   });
-  app.use(createSecurityHeaders());
-  app.use(createGate(deps, new Set(routes.filter((route) => route.scope === null).map((route) => route.path))));
-  app.use(createRouter(routes, { openEvents: streams.open, repeated: deps.repeated ?? null, log: deps.log }).routes());
+  app.use(createDispatch(routes, { openEvents: streams.open, repeated: deps.repeated ?? null, log: deps.log }));
   const { refuseOthers } = deps;
   app.use(refuseOthers ? (ctx) => (ctx.state.caller.actor === null ? refuseUnrouted(ctx) : refuseOthers()) : refuseUnrouted);
   return app;
 }
 
 /** What comes before any route: a target and a Host that are ours, and who asks, within the caller's rate. */
-function createGate(deps: ControlPlaneDeps, probes: ReadonlySet<string>): Koa.Middleware<State> {
+function createGate(deps: ControlPlaneDeps, probes: ReadonlySet<string>): (ctx: Koa.ParameterizedContext<State>) => Promise<Caller> {
   const identify = createIdentify({ authenticate: deps.tokens.authenticate, clock: deps.clock });
   const checkHost = createHostCheck(deps.listen);
-  return async (ctx, next) => {
+  return (ctx) => {
     const { socket, headers, url = '' } = ctx.req;
     // `http://elsewhere/api`, and escapes that decode to nothing, would be read differently by others than by us.
     if (!url.startsWith('/') || !isDecodable(url))
       throw new HostError('invalid-params', 'the request target is not a path of this service');
     checkHost(headers.host, socket.localPort ?? 0);
-    ctx.state.caller = await identify(headers.authorization, socket.remoteAddress, probes.has(ctx.path));
-    return next();
+    return identify(headers.authorization, socket.remoteAddress, probes.has(ctx.path));
   };
 }
 
@@ -97,28 +97,8 @@ function isDecodable(url: string): boolean {
   }
 }
 
-/** The answers are data for programs: what a browser might make of them is forbidden. What only concerns pages is left out; TLS, and so HSTS, is a reverse proxy's. */
-function createSecurityHeaders(): Koa.Middleware<State> {
-  const known: [name: string, value: string][] = []; // the same on each answer, so they are worked out once
-  const res = { setHeader: (name: string, value: string) => void known.push([name, value]), removeHeader() {} };
-  const secure = helmet({
-    contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
-    xFrameOptions: { action: 'deny' },
-    strictTransportSecurity: false,
-    originAgentCluster: false,
-    xDnsPrefetchControl: false,
-    xDownloadOptions: false,
-    xPermittedCrossDomainPolicies: false,
-    xXssProtection: false,
-  });
-  void secure({ req: {}, res } as unknown as Koa.Context, async () => {}); // all that it uses of a context
-  return (ctx, next) => {
-    for (const [name, value] of known) ctx.res.setHeader(name, value);
-    return next();
-  };
-}
-
-function answerProblem(ctx: Koa.ParameterizedContext<State>, thrown: unknown, deps: Pick<ControlPlaneDeps, 'log' | 'deny'>): void {
+/** Null: it is too late for an answer, and the connection is cut. */
+function answerProblem(ctx: Koa.ParameterizedContext<State>, thrown: unknown, deps: Pick<ControlPlaneDeps, 'log' | 'deny'>): Reply | null {
   const error = asHostError(asDiskError(thrown));
   const { requestId, caller, route } = ctx.state;
   if (error.code === 'internal') {
@@ -133,10 +113,10 @@ function answerProblem(ctx: Koa.ParameterizedContext<State>, thrown: unknown, de
       caller.address,
     );
   }
-  if (ctx.headerSent || ctx.respond === false) return void ctx.res.destroy(); // too late for an answer
-  const problem = toProblem(error, requestId);
-  ctx.status = problem.status;
-  ctx.set(problem.headers);
-  ctx.set('Content-Type', 'application/problem+json');
-  ctx.body = JSON.stringify(problem.body);
+  if (ctx.headerSent || ctx.respond === false) {
+    ctx.res.destroy();
+    return null;
+  }
+  const { status, headers, body } = toProblem(error, requestId);
+  return { status, headers: ['Content-Type', problemType, ...Object.entries(headers).flat()], text: JSON.stringify(body) };
 }

@@ -29,13 +29,22 @@ export async function readJsonBody(req: IncomingMessage, mostBytes = bodyLimitBy
   if ((req.headers['content-encoding'] ?? 'identity') !== 'identity') {
     throw unsupported('a compressed body is not accepted', 'send the body without Content-Encoding');
   }
-  const bytes = await getRawBody(req, { limit: mostBytes, length: req.headers['content-length'] ?? null }).catch((error: unknown) =>
-    asRefusal(error, mostBytes),
-  );
+  await null; // what came in one piece with the head is there in the next turn
+  const bytes = takeWhole(req) ?? (await readPieces(req, mostBytes));
   const parsed = parseStrict(bytes);
   if (parsed.ok) return parsed.value;
   throw new HostError('invalid-params', `the body is refused: ${parsed.detail}`, { rule: parsed.rule, hint: 'send one JSON object' });
 }
+
+/** The body, when all of it has come: most are small, and to listen for their pieces costs more than to parse them. */
+function takeWhole(req: IncomingMessage): Buffer | null {
+  return req.readableLength > 0 && String(req.readableLength) === req.headers['content-length'] ? req.read() : null;
+}
+
+const readPieces = (req: IncomingMessage, mostBytes: number): Promise<Buffer> =>
+  getRawBody(req, { limit: mostBytes, length: req.headers['content-length'] ?? null }).catch((error: unknown) =>
+    asRefusal(error, mostBytes),
+  );
 
 const unsupported = (message: string, hint: string) =>
   new HttpRefusal('invalid-params', message, {

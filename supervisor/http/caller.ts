@@ -5,7 +5,8 @@ import type { Actor } from '../plugin-view.ts';
 import { createRateLimiter, type Rate, type RateLimiter } from '../rate-limiter.ts';
 import { HttpRefusal } from './problem.ts';
 
-export type Authenticate = (token: string) => Promise<{ id: string; scopes: readonly string[]; plugin?: string | null } | null>;
+type Found = { id: string; scopes: readonly string[]; plugin?: string | null } | null;
+export type Authenticate = (token: string) => Found | Promise<Found>;
 
 /** Who asks: `actor` null without a valid token; `presented` tells a wrong token from none. */
 export type Caller = { actor: Actor | null; presented: boolean; address: string };

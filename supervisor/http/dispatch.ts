@@ -1,24 +1,40 @@
 import Router from '@koa/router';
+import type Koa from 'koa';
 import { HostError } from '../../protocol/errors.ts';
 import { reservedIds } from '../../protocol/reserved-ids.ts';
 import { hasBody, readJsonBody } from './body.ts';
 import type { Caller } from './caller.ts';
+import { createKnownTargets, type Target } from './known-targets.ts';
 import { HttpRefusal } from './problem.ts';
-import { noBody, notForThisToken, type Route } from './route.ts';
-import { type Context, type ServeDeps, type State, serveRequest } from './serve-request.ts';
+import { noBody, noQuery, notForThisToken, type Route } from './route.ts';
+import { type Came, type Context, type ServeDeps, type State, serveRequest } from './serve-request.ts';
 
 /** Derives the router from the rows. Paths are exact: case counts, and so does a slash at the end. */
-export function createRouter(routes: readonly Route[], deps: ServeDeps): Router<State> {
+export function createDispatch(routes: readonly Route[], deps: ServeDeps): Koa.Middleware<State> {
   const router = new Router<State>({ sensitive: true, strict: true });
+  const known = createKnownTargets();
+
+  function serve(ctx: Context, target: Target): Promise<void> {
+    const { route } = target;
+    ctx.state.route = route.path;
+    authorize(route, ctx.state.caller);
+    return serveRequest(ctx, target, deps, () => readWhatCame(route, ctx));
+  }
+
   for (const route of routes) {
     router.register(route.path, [route.method], async (ctx: Context, next) => {
       if (isReserved(ctx)) return next(); // a fixed word of the API stands where this row has an id
-      ctx.state.route = route.path;
-      authorize(route, ctx.state.caller);
-      await serveRequest(ctx, route, deps, async () => ({ query: readQuery(ctx.querystring), body: await readBody(route, ctx) }));
+      const target: Target = { route, params: ctx.params, read: null };
+      const serving = serve(ctx, target);
+      if (ctx.url === ctx.path) known.keep(ctx.method, ctx.url, target);
+      return serving;
     });
   }
-  return router;
+  const routed = router.routes() as Koa.Middleware<State>; // it makes the rest of its context itself
+  return (ctx, next) => {
+    const target = known.find(ctx.method, ctx.url);
+    return target ? serve(ctx as Context, target) : routed(ctx, next); // of the router's context it uses what any has
+  };
 }
 
 const isReserved = (ctx: Context): boolean => ctx.params.id !== undefined && reservedIds.has(ctx.params.id);
@@ -47,8 +63,13 @@ function authorize(route: Route, caller: Caller): void {
   if (caller.actor.plugin !== null && !route.forPluginTokens) throw notForThisToken(caller.actor.plugin);
 }
 
+async function readWhatCame(route: Route, ctx: Context): Promise<Came> {
+  const query = readQuery(ctx.querystring);
+  return { query, body: await readBody(route, ctx) };
+}
+
 function readQuery(text: string): Record<string, string> {
-  if (text === '') return {};
+  if (text === '') return noQuery;
   const entries = [...new URLSearchParams(text)];
   const query = Object.fromEntries(entries);
   if (Object.keys(query).length !== entries.length) throw new HostError('invalid-params', 'a query parameter stands twice');

@@ -14,9 +14,9 @@ const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"$/;
 const bare = /^[A-Za-z0-9._:-]{1,255}$/; // many clients leave the quotation marks out
 
 /** The key of a request: a string as structured fields have it, 1 to 255 printable characters. Null: it has none. */
-export function readKey({ headersDistinct }: IncomingMessage): string | null {
-  const given = headersDistinct['idempotency-key'];
-  if (given === undefined) return null;
+export function readKey(req: IncomingMessage): string | null {
+  if (req.headers['idempotency-key'] === undefined) return null; // most have none, and to list each header's lines costs as much as to find a token
+  const given = req.headersDistinct['idempotency-key'] ?? [];
   const [text = ''] = given;
   const found = quoted.exec(text)?.[1]?.replaceAll(/\\(.)/g, '$1') ?? bare.exec(text)?.[0];
   if (given.length === 1 && found !== undefined) return found;

@@ -53,6 +53,8 @@ export type RawRequest = RouteRequest<unknown, unknown, unknown>;
 
 export const nothing = z.strictObject({});
 export const noBody = z.undefined();
+/** What a request without a query has for one. */
+export const noQuery: Record<string, string> = Object.freeze({});
 export const emptyBody = nothing.optional();
 
 /** A declared route, its types closed over. */
@@ -73,7 +75,9 @@ export type Route = Pick<
   | 'answerAgain'
 > & {
   forPluginTokens: boolean;
-  /** Checks what came and throws what is wrong with it. */
+  /** What stands in the path, checked. */
+  readParams(raw: Record<string, string>): unknown;
+  /** Checks what else came and throws what is wrong with it. `raw` becomes the request: its params are what `readParams` gave. */
   prepare(raw: RawRequest): Prepared;
 };
 
@@ -84,18 +88,22 @@ export type Prepared = { run(): unknown; outside: boolean; isSecret: boolean; an
 export function declareRoute<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType>(
   row: Row<Params, Query, Body>,
 ): Route {
+  let withoutQuery: z.output<Query> | null = null;
   return {
     ...row,
     forPluginTokens: row.subject !== undefined,
+    readParams: (raw) => freeze(check(row.params, raw, 'path')),
     prepare(raw) {
-      const params = check(row.params, raw.params, 'path');
-      const query = check(row.query, raw.query, 'query');
-      const body = check(row.body, raw.body, 'body');
+      const request = raw as RouteRequest<z.output<Params>, z.output<Query>, z.output<Body>>; // as soon as the next two lines are through
+      if (raw.query !== noQuery) request.query = check(row.query, raw.query, 'query');
+      else request.query = withoutQuery ??= freeze(check(row.query, noQuery, 'query'));
+      request.body = check(row.body, raw.body, 'body');
+      const { params, body } = request;
       const own = raw.actor?.plugin ?? null;
       if (own !== null && row.subject?.({ params, body }) !== own) throw notForThisToken(own);
       const { answerAgain } = row;
       return {
-        run: () => row.handle({ ...raw, params, query, body }),
+        run: () => row.handle(request),
         outside: row.outside ?? false,
         isSecret: row.secret ?? false,
         answerAgain: answerAgain ? () => answerAgain({ params, body }) : null,
@@ -109,6 +117,12 @@ export const notForThisToken = (plugin: string) =>
     rule: 'token-of-one-plugin',
     hint: 'use a token that is not restricted to one plugin',
   });
+
+/** Several requests share it. */
+function freeze<Value>(value: Value): Value {
+  Object.freeze(value);
+  return value;
+}
 
 function check<Schema extends z.ZodType>(schema: Schema, value: unknown, where: string): z.output<Schema> {
   const parsed = schema.safeParse(value);

@@ -5,10 +5,12 @@ import type { RepeatedRequests } from '../repeated-requests.ts';
 import type { Caller } from './caller.ts';
 import { type Conditions, conditionRefused, isAmong, readConditions, requireHeld, tagOfText } from './conditions.ts';
 import type { createEventStreams, EventStream } from './event-stream.ts';
+import type { Target } from './known-targets.ts';
 import { type Answer, performOnce, readKey, type SettleAs } from './repeat.ts';
+import { jsonType, problemType, type Reply, setCommonHeaders } from './reply.ts';
 import type { Prepared, RawRequest, Route } from './route.ts';
 
-export type State = { requestId: string; caller: Caller; route: string | null };
+export type State = { requestId: string; caller: Caller; route: string | null; reply: Reply | null };
 export type Context = RouterContext<State>;
 export type ServeDeps = {
   openEvents: ReturnType<typeof createEventStreams>['open'];
@@ -16,7 +18,7 @@ export type ServeDeps = {
   repeated: RepeatedRequests | null;
   log: Log;
 };
-type Came = { query: Record<string, string>; body: unknown };
+export type Came = { query: Record<string, string>; body: unknown };
 /** What a handler says of its answer, and how its change is noted. */
 type Made = { status: number; tag: string | null; settleAs: SettleAs | null };
 
@@ -26,14 +28,18 @@ type Perform = (settleAs: SettleAs | null) => Promise<Answer>;
 const noEvents: EventStream = { send: () => {}, end: () => {}, onClose: (run) => run(), outlastStop: () => {} };
 
 /** A request that was let through: its conditions are asked, what is asked is done, once if it has a key, and answered. */
-export async function serveRequest(ctx: Context, route: Route, deps: ServeDeps, readWhatCame: () => Promise<Came>): Promise<void> {
+export async function serveRequest(ctx: Context, target: Target, deps: ServeDeps, readWhatCame: () => Promise<Came>): Promise<void> {
+  const { route } = target;
   const isChange = route.method !== 'GET';
-  const conditions = readConditions(ctx.headers);
+  const conditions = readConditions(ctx.req.headers);
   if (conditions && isChange && !route.guarded) throw conditionRefused();
   const key = isChange && deps.repeated ? readKey(ctx.req) : null;
   const made: Made = { status: 200, tag: null, settleAs: null };
   const came = await readWhatCame();
-  const raw = { ...createRequest(ctx, came, made, conditions, deps), ...(key === null ? {} : detached) };
+  target.read ??= route.readParams(target.params);
+  const raw = createRequest(ctx, came, made, conditions, deps);
+  raw.params = target.read;
+  if (key !== null) Object.assign(raw, detached);
   const prepared = route.prepare(raw);
 
   async function perform(settleAs: SettleAs | null): Promise<Answer> {
@@ -43,7 +49,7 @@ export async function serveRequest(ctx: Context, route: Route, deps: ServeDeps, 
     return { status: made.status, tag, text, isProblem: false, isReplayed: false };
   }
   const answer = key === null ? await perform(null) : await once(ctx, key, came.body, deps, prepared, perform);
-  if (ctx.respond !== false) send(ctx, route, answer, conditions);
+  if (ctx.respond !== false) ctx.state.reply = replyOf(route, answer, conditions);
 }
 
 function once(
@@ -65,11 +71,12 @@ const detached = { accepts: 'application/json', signal: () => new AbortControlle
 
 function createRequest(ctx: Context, came: Came, made: Made, conditions: Conditions | null, { openEvents }: ServeDeps): RawRequest {
   return {
-    ...came,
-    params: ctx.params,
+    params: null,
+    query: came.query,
+    body: came.body,
     actor: ctx.state.caller.actor,
     requestId: ctx.state.requestId,
-    accepts: ctx.get('Accept'),
+    accepts: ctx.req.headers.accept ?? '',
     signal: () => abortWhenGone(ctx),
     status(status) {
       made.status = status;
@@ -83,6 +90,7 @@ function createRequest(ctx: Context, came: Came, made: Made, conditions: Conditi
     }),
     async openEvents() {
       if (ctx.method === 'HEAD') return noEvents;
+      setCommonHeaders(ctx.res, ctx.state.requestId);
       const stream = await openEvents(ctx.req, ctx.res);
       ctx.respond = false;
       return stream;
@@ -91,20 +99,17 @@ function createRequest(ctx: Context, came: Came, made: Made, conditions: Conditi
 }
 
 /** Of what is only read the conditions are asked here, where its tag is known. */
-function send(ctx: Context, route: Route, { status, tag, text, isProblem, isReplayed }: Answer, conditions: Conditions | null): void {
-  if (tag !== null) ctx.set('ETag', tag);
-  if (isReplayed) ctx.set('Idempotent-Replayed', 'true');
+function replyOf(route: Route, { status, tag, text, isProblem, isReplayed }: Answer, conditions: Conditions | null): Reply {
+  const headers: string[] = [];
+  if (tag !== null) headers.push('ETag', tag);
+  if (isReplayed) headers.push('Idempotent-Replayed', 'true');
   if (route.method === 'GET' && conditions && tag !== null) {
     const { match, noneMatch } = conditions;
     requireHeld({ match, noneMatch: null }, [tag]);
-    if (noneMatch !== null && isAmong(noneMatch, [tag])) {
-      ctx.status = 304;
-      return;
-    }
+    if (noneMatch !== null && isAmong(noneMatch, [tag])) return { status: 304, headers, text: null };
   }
-  ctx.status = status;
-  ctx.set('Content-Type', isProblem ? 'application/problem+json' : 'application/json; charset=utf-8');
-  ctx.body = text;
+  headers.push('Content-Type', isProblem ? problemType : jsonType);
+  return { status, headers, text };
 }
 
 function abortWhenGone(ctx: Context): AbortSignal {

@@ -297,3 +297,44 @@ t.test('given a request that never ends, when the grace time of stopping is over
   await app.server.stop(10);
   await cut;
 });
+
+t.test('given a body that comes whole, in pieces, or a byte at a time, when it is read, then it is the same', async (t) => {
+  const app = await startApp(t);
+  const body = JSON.stringify({ service: 'greeter', method: 'greet', payload: 'héllo' });
+  const bytes = Buffer.from(body);
+  const head = `POST /api/plugins/example.hello/call HTTP/1.1\r\nHost: ${new URL(app.url).host}\r\nAuthorization: Bearer ${app.admin.token}\r\nContent-Type: application/json\r\n`;
+  const sized = Buffer.from(`${head}Content-Length: ${bytes.length}\r\n\r\n`);
+  const ways: Buffer[][] = [
+    [Buffer.concat([sized, bytes])],
+    [sized, bytes],
+    [Buffer.concat([sized, bytes.subarray(0, 60)]), bytes.subarray(60)],
+    [sized, ...Array.from(bytes, (_, at) => bytes.subarray(at, at + 1))],
+    [Buffer.from(`${head}Content-Length: 0${bytes.length}\r\n\r\n`), bytes],
+    [Buffer.from(`${head}Transfer-Encoding: chunked\r\n\r\n${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n0\r\n\r\n')],
+  ];
+  const socket = await app.dial();
+  socket.setNoDelay(true);
+  for (const [at, pieces] of ways.entries()) {
+    for (const piece of pieces) {
+      socket.write(piece);
+      await new Promise((resolve) => setImmediate(resolve)); // each has its turn
+    }
+    const [answer] = await once(socket, 'data');
+    t.match(String(answer), /^HTTP\/1\.1 200 .*\{"echo":"héllo"\}$/s, `way ${at}`);
+  }
+});
+
+t.test('given two requests in one piece, when they are answered, then each has its own body', async (t) => {
+  const app = await startApp(t);
+  const ask = (payload: string, more = ''): string => {
+    const body = JSON.stringify({ service: 'greeter', method: 'greet', payload });
+    return `POST /api/plugins/example.hello/call HTTP/1.1\r\nHost: ${new URL(app.url).host}\r\nAuthorization: Bearer ${app.admin.token}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n${more}\r\n${body}`;
+  };
+  const socket = await app.dial();
+  socket.write(ask('one') + ask('another') + ask('last', 'Connection: close\r\n'));
+  const said = await readAll(socket);
+  t.same(
+    [...said.matchAll(/\{"echo":"(\w+)"\}/g)].map(([, payload]) => payload),
+    ['one', 'another', 'last'],
+  );
+});
