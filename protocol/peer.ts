@@ -80,7 +80,8 @@ export function createPeer(options: PeerOptions) {
 
   function sendLine(line: string): boolean {
     if (closed) return false;
-    if (lines.length === 0) process.nextTick(flush); // after all promises of this turn: one write carries all their answers
+    // One write carries all answers: those of a chunk leave at its end, those of promises after all promises of this turn.
+    if (lines.length === 0 && !reading.isAtWork()) process.nextTick(flush);
     lines.push(line);
     linesBytes += line.length;
     counters.sent++;
@@ -170,6 +171,7 @@ export function createPeer(options: PeerOptions) {
   const reading = createReading({
     ...{ input, framer, meter, timers, receive },
     onChunk: noteHeld,
+    onRest: flush,
     isHeld: () => stalled !== null,
     onEnd: () => options.onEnd?.(),
   });

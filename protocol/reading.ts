@@ -11,6 +11,8 @@ type Deps = {
   receive(frame: WholeFrame): void;
   /** A chunk was taken in. */
   onChunk(): void;
+  /** What is at hand was read, or this turn's share of it. */
+  onRest(): void;
   onEnd(): void;
   /** The other end must first read what it was sent. */
   isHeld(): boolean;
@@ -20,11 +22,23 @@ type Deps = {
  * Reads one stream frame by frame. Where this turn's share is used up, the event loop turns to the others; where the share over time is, the
  * stream is not read for a while, and the other end waits in its write. Nothing is dropped.
  */
-export function createReading({ input, framer, meter, timers, receive, onChunk, onEnd, isHeld }: Deps) {
+export function createReading({ input, framer, meter, timers, receive, onChunk, onRest, onEnd, isHeld }: Deps) {
   const pause = createPause({ input, meter, timers, go: proceed });
   let discarding = false;
+  let atWork = false;
 
   function proceed(): void {
+    if (atWork) return; // what is received may end what held it
+    atWork = true;
+    try {
+      readFrames();
+    } finally {
+      atWork = false;
+      onRest();
+    }
+  }
+
+  function readFrames(): void {
     while (!pause.isWaiting()) {
       if (discarding) return pause.end();
       if (isHeld()) return pause.begin();
@@ -52,6 +66,8 @@ export function createReading({ input, framer, meter, timers, receive, onChunk, 
   return {
     /** Goes on with what is at hand, when what held it is over. */
     proceed,
+    /** Whether `onRest` follows in this very turn. */
+    isAtWork: () => atWork,
     /** What still comes is thrown away, so that the other end is not blocked in a write while it is stopped. */
     discard(): void {
       discarding = true;

@@ -1,5 +1,6 @@
 import { PassThrough } from 'node:stream';
 import t from 'tap';
+import type { HandleRequest } from '../../protocol/incoming.ts';
 import { createPeer } from '../../protocol/peer.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 
@@ -7,7 +8,7 @@ const inFlight = 64;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** A peer over streams that count what is written, on a clock that counts the timers it makes. */
-function openCounted(child: boolean) {
+function openCounted(child: boolean, handle: HandleRequest = async (_method, params) => params) {
   const input = new PassThrough();
   const output = new PassThrough();
   const count = { writes: 0, timers: 0, signals: 0 };
@@ -26,7 +27,7 @@ function openCounted(child: boolean) {
         return { ...clock.timer(delayMs, run), rest: () => {}, wake: () => {} };
       },
     },
-    handle: async (_method, params) => params,
+    handle,
     onStray: () => {},
     onViolation: (rule) => t.fail(rule),
   });
@@ -76,3 +77,35 @@ t.test(
     t.same(count, { writes: 5, timers: 1, signals: 0 });
   },
 );
+
+t.test(
+  'given 64 host calls in one chunk whose answers are at hand, when it is read, then they leave in one write before anything else runs',
+  async (t) => {
+    const { input, count } = openCounted(false, (_method, params) => params);
+    let ticks = 0;
+    const lines = Array.from({ length: inFlight }, (_, id) => `${JSON.stringify({ jsonrpc: '2.0', id, method: 'kv.get', params: {} })}\n`);
+
+    process.nextTick(() => ticks++);
+    input.emit('data', Buffer.from(lines.join('')));
+
+    t.same([count.writes, ticks], [1, 0]);
+    await turn();
+    t.equal(count.writes, 1);
+  },
+);
+
+t.test('given an answer at hand and one that is promised, when both are asked in one chunk, then both leave', async (t) => {
+  const { input, output, count } = openCounted(false, (method, params) => (method === 'slow' ? turn().then(() => params) : params));
+  const lines = ['slow', 'fast'].map((method, id) => `${JSON.stringify({ jsonrpc: '2.0', id, method, params: {} })}\n`);
+
+  input.emit('data', Buffer.from(lines.join('')));
+  await turn();
+  await turn();
+
+  t.equal(count.writes, 2);
+  const answers = [output.read(), output.read()] as Buffer[]; // one for each write
+  t.same(
+    answers.map((line) => (JSON.parse(line.toString()) as { id: number }).id),
+    [1, 0],
+  );
+});
