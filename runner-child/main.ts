@@ -1,3 +1,4 @@
+import { receiveArtifact } from 'lattice:boot';
 import type { Timers } from '../protocol/deadlines.ts';
 import { exitCodes } from '../protocol/exit-codes.ts';
 import { createPeer } from '../protocol/peer.ts';
@@ -55,3 +56,6 @@ process.on('uncaughtException', (error) => {
   say(error);
   exitWith(1);
 });
+
+// Everything is loaded. A child that was made in advance waits here, and no message is read before its one artifact has come.
+receiveArtifact();

@@ -15,7 +15,7 @@ export async function loadRunnerBundle(): Promise<Buffer> {
     format: 'esm',
     platform: 'node',
     target: 'node26',
-    external: ['lattice:artifact'],
+    external: ['lattice:artifact', 'lattice:boot'],
     legalComments: 'none',
     logLevel: 'silent',
   });

@@ -4,12 +4,12 @@ import { isTied, parentOf, type SandboxStatus } from './status.ts';
 
 /**
  * Keeps back what a caged child cannot run without until the namespace's init is seen to end with its monitor. Whatever is killed before that
- * moment, the supervisor included, leaves processes that read to the end of a pipe, find nothing, and end by themselves.
+ * moment, the supervisor included, leaves processes that read to the end of a pipe, find nothing, and end by themselves. `streams` are those
+ * pipes; the answer runs what it is given when the moment has come, at once if it has, and never when the monitor ended before.
  */
-export function holdBack(monitor: ChildProcess, status: Readonly<SandboxStatus>, held: readonly { stream: Duplex; bytes: Buffer }[]): void {
-  const streams = held.map(({ stream }) => stream);
-  let waiting = held;
-  let ended = false;
+export function holdBack(monitor: ChildProcess, status: Readonly<SandboxStatus>, streams: readonly Duplex[]): (give: () => void) => void {
+  let waiting: (() => void)[] = [];
+  let state: 'held' | 'let go' | 'ended' = 'held';
 
   /** Its parent is asked as well: a pid that bwrap told may be another's by now. */
   function mayGo(): boolean {
@@ -19,15 +19,21 @@ export function holdBack(monitor: ChildProcess, status: Readonly<SandboxStatus>,
 
   /** The plugin's process is there, so its init has at most a few instructions to go. */
   function letGo(): void {
-    if (ended) return;
+    if (state !== 'held') return;
     if (!mayGo()) return void setImmediate(letGo);
-    for (const { stream, bytes } of waiting) stream.end(bytes);
+    state = 'let go';
+    for (const give of waiting) give();
     waiting = []; // the listeners below live as long as the child, and a program may have 64 MiB
   }
 
   for (const stream of streams) stream.once('data', letGo);
   monitor.once('exit', () => {
-    ended = true;
+    state = 'ended';
+    waiting = [];
     for (const stream of streams) stream.destroy();
   });
+  return (give) => {
+    if (state === 'held') waiting.push(give);
+    else if (state === 'let go') give();
+  };
 }

@@ -1,25 +1,26 @@
 import { HostError } from '../../protocol/errors.ts';
 import type { Resources } from '../../protocol/manifest.ts';
-import { bootText, encodePayload, payloadFd } from './boot.ts';
+import { bootText, encodeArtifact, encodeRunner, payloadFd } from './boot.ts';
 import { type BwrapFds, listBinds, listCage } from './bwrap-arguments.ts';
 import { isAtLeast, type Level } from './levels.ts';
 import { type Limits, planLimits } from './limits.ts';
 import { buildSeccompFilter } from './seccomp.ts';
 import type { Tools } from './tools.ts';
 
-/** What runs: a JS artifact under our runner, or a native executable. */
+/** What runs: a JS artifact under our runner, which may be delivered when the child is there, or a native executable. */
 export type Program =
-  | { engine: 'node'; runner: Buffer; artifact: Buffer; artifactSha256?: string; title?: string }
+  | { engine: 'node'; runner: Buffer; artifact: Buffer | 'later'; artifactSha256?: string; title?: string }
   | { engine: 'native'; artifact: Buffer; action?: ActionFiles };
 /** A native program that runs for one action: where in the cage it lies, what lies beside it, and the pipe on which it reads answers. */
 export type ActionFiles = { entryPath: string; files: readonly CageFile[]; responses: number };
 export type CageFile = { path: string; bytes: Buffer; isExecutable: boolean };
 /**
  * A descriptor of the child beside stdin, stdout and stderr: bytes to write to it and close (those that are held back only when the cage is
- * seen to end with its monitor), the monitor's reports to read from it, or one of this process that is handed over.
+ * seen to end with its monitor; `isOpen` where an artifact follows), the monitor's reports to read from it, or one of this process that is
+ * handed over.
  */
 export type ExtraDescriptor =
-  | { fd: number; kind: 'data' | 'held back'; bytes: Buffer }
+  | { fd: number; kind: 'data' | 'held back'; bytes: Buffer; isOpen?: true }
   | { fd: number; kind: 'status' }
   | { fd: number; kind: 'handed over'; source: number };
 /** What the supervisor is at this moment. */
@@ -46,6 +47,8 @@ export type LaunchPlan = {
   file: string;
   args: readonly string[];
   stdio: readonly ExtraDescriptor[];
+  /** What ends the open one among them; null for a child that gets its artifact later. */
+  delivery: Buffer | null;
   /** Inherited descriptors to cover with /dev/null. */
   plug: readonly number[];
   limitsNotEnforced: Limits['notEnforced'];
@@ -67,6 +70,8 @@ const responsesInside = 3;
 const go = Buffer.from('go\n');
 /** Beside the entry: each is a descriptor while the cage is built. */
 export const cageFilesMost = 64;
+/** What a child that gets its artifact later has room for. */
+export const laterArtifactMost = 1024 * 1024;
 
 /** Everything a spawn needs, decided: nothing here starts a process. Throws `sandbox-unavailable` rather than plan less than was asked. */
 export function planLaunch(request: LaunchRequest): LaunchPlan {
@@ -83,7 +88,7 @@ export function planLaunch(request: LaunchRequest): LaunchPlan {
     engine: program.engine,
     resources: request.resources,
     ownUid: uid !== null,
-    payloadBytes: program.artifact.length,
+    payloadBytes: program.artifact === 'later' ? laterArtifactMost : program.artifact.length,
   });
   const caged = isAtLeast(level, 'isolated');
   const command = [...joinCgroup(request), ...lowerSelf(request), ...(caged ? planCaged(request, limits) : planBare(request, limits))];
@@ -93,7 +98,7 @@ export function planLaunch(request: LaunchRequest): LaunchPlan {
     : [fds.payload];
   const plug = launcher.openDescriptors.filter((fd) => !used.includes(fd));
   const stdio = caged ? describeCaged(request, limits, plug) : [describePayload(request, plug)];
-  return { level, file, args, stdio, plug, limitsNotEnforced: limits.notEnforced };
+  return { level, file, args, stdio, delivery: encodeDelivery(program), plug, limitsNotEnforced: limits.notEnforced };
 }
 
 const refuse = (message: string, hint: string): HostError => new HostError('sandbox-unavailable', message, { hint });
@@ -176,11 +181,18 @@ function nodeFlags(limits: Limits, permission: boolean, ownTmp: boolean): string
 
 function describePayload({ program, launcher, level, permission = true }: LaunchRequest, plug: readonly number[]): ExtraDescriptor {
   if (program.engine !== 'node') throw refuse('only a JS program is read from a pipe', 'this is a fault of the service; report it');
-  const { engine: _engine, ...parts } = program;
+  const { runner, title } = program;
   // Inside a pid namespace the parent is always the namespace's init.
   const parentPid = isAtLeast(level, 'isolated') ? null : launcher.pid;
   const kind = parentPid === null ? 'held back' : 'data';
-  return { fd: fds.payload, kind, bytes: encodePayload({ ...parts, parentPid, close: plug, seatBelt: permission }) };
+  const bytes = encodeRunner({ runner, parentPid, close: plug, seatBelt: permission, ...(title ? { title } : {}) });
+  return { fd: fds.payload, kind, bytes, isOpen: true };
+}
+
+function encodeDelivery(program: Program): Buffer | null {
+  if (program.engine === 'native' || program.artifact === 'later') return null;
+  const { artifact, artifactSha256 } = program;
+  return encodeArtifact({ artifact, ...(artifactSha256 ? { artifactSha256 } : {}) });
 }
 
 function describeCaged(request: LaunchRequest, limits: Limits, plug: readonly number[]): ExtraDescriptor[] {

@@ -18,6 +18,8 @@ export type SpawnedChild = {
   status: Readonly<SandboxStatus> | null;
   /** When all of them came. The exit may be told before; without an exit code among them the sandbox was not set up. */
   statusEnded: Promise<void>;
+  /** Gives a child that was planned without an artifact the one it gets. */
+  deliver(artifact: Buffer): void;
 };
 
 /** Starts what was planned. Call it on the main thread only: the kernel's parent-death signal watches the thread that forked. */
@@ -60,24 +62,35 @@ function connect(plan: LaunchPlan, child: ResultPromise): SpawnedChild {
   const { stdin, stdout, stderr } = child;
   if (!stdin || !stdout || !stderr) throw new Error('a child was spawned without pipes');
   let status: Readonly<SandboxStatus> | null = null;
-  const heldBack: { stream: Duplex; bytes: Buffer }[] = [];
+  const held: Duplex[] = [];
+  const gifts: (() => void)[] = [];
+  let open: Duplex | undefined;
   let statusEnded = Promise.resolve();
   for (const extra of plan.stdio) {
     if (extra.kind === 'handed over') continue;
     const stream = child.stdio[extra.fd] as Duplex | undefined; // every pipe above stderr is a socket, open both ways
     stream?.on('error', () => {}); // the child may end before it has read: its exit says why
-    if (extra.kind === 'held back') {
-      if (stream) heldBack.push({ stream, bytes: extra.bytes });
-    } else if (extra.kind === 'data') {
-      stream?.end(extra.bytes);
-      stream?.resume();
-    } else {
+    if (extra.kind === 'status') {
       const reader = createStatusReader();
       status = reader.status;
       stream?.on('data', reader.push);
       statusEnded = new Promise((resolve) => stream?.once('close', resolve));
+    } else {
+      const { bytes, isOpen = false } = extra;
+      if (isOpen) open = stream;
+      const gift = () => (isOpen ? stream?.write(bytes) : stream?.end(bytes));
+      if (extra.kind === 'data') {
+        gift();
+        stream?.resume();
+      } else if (stream) {
+        held.push(stream);
+        gifts.push(gift);
+      }
     }
   }
-  if (status !== null) holdBack(child.nodeChildProcess, status, heldBack);
-  return { process: child.nodeChildProcess, result: child, stdin, stdout, stderr, status, statusEnded };
+  const give = status === null ? (gift: () => void) => gift() : holdBack(child.nodeChildProcess, status, held);
+  gifts.forEach(give);
+  const deliver = (artifact: Buffer): void => give(() => open?.end(artifact));
+  if (plan.delivery !== null) deliver(plan.delivery);
+  return { process: child.nodeChildProcess, result: child, stdin, stdout, stderr, status, statusEnded, deliver };
 }

@@ -51,7 +51,7 @@ async function launch(order: LauncherOrder): Promise<void> {
       order.native === undefined
         ? {
             engine: 'node',
-            runner: Buffer.from((order.script ?? '').replace('SUPERVISOR', String(process.pid))),
+            runner: Buffer.from(`import 'lattice:artifact'; ${(order.script ?? '').replace('SUPERVISOR', String(process.pid))}`),
             artifact,
             title: 'lattice plugin test',
           }

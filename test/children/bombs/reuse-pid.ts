@@ -28,6 +28,7 @@ const wrap = (process: ChildProcess, status: SpawnedChild['status']): SpawnedChi
   stdout: process.stdout as NonNullable<ChildProcess['stdout']>,
   stderr: process.stdout as NonNullable<ChildProcess['stdout']>,
   status,
+  deliver: () => {}, // it was given what it needs
   statusEnded: Promise.resolve(),
 });
 

@@ -2,11 +2,26 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import t from 'tap';
-import { bootExitCodes, bootText, encodePayload, type Payload } from '../../../supervisor/sandbox/boot.ts';
+import {
+  type ArtifactDelivery,
+  bootExitCodes,
+  bootText,
+  encodeArtifact,
+  encodeRunner,
+  type RunnerDelivery,
+} from '../../../supervisor/sandbox/boot.ts';
 
 const asIs = (bytes: Buffer) => bytes;
 
-async function run(payload: Partial<Payload> & { runner: Buffer }, change = asIs) {
+type Payload = RunnerDelivery & Partial<ArtifactDelivery>;
+
+const encodeBoth = ({ artifact = Buffer.from('export default 42'), artifactSha256, title, ...first }: Payload): Buffer =>
+  Buffer.concat([
+    encodeRunner(first),
+    encodeArtifact({ artifact, ...(artifactSha256 ? { artifactSha256 } : {}), ...(title ? { title } : {}) }),
+  ]);
+
+async function run(payload: Payload, change = asIs) {
   // env -i: a test runner may add to the environment of what it spawns.
   const child = spawn('/usr/bin/env', ['-i', process.execPath, '--permission', '-e', bootText], {
     env: {},
@@ -22,7 +37,7 @@ async function run(payload: Partial<Payload> & { runner: Buffer }, change = asIs
   });
   const pipe = child.stdio[3] as Writable; // the fourth is a pipe
   pipe.on('error', () => {});
-  pipe.end(change(encodePayload({ artifact: Buffer.from('export default 42'), ...payload })));
+  pipe.end(change(encodeBoth(payload)));
   const [code] = await once(child, 'close');
   return { code, ...said };
 }
@@ -80,9 +95,16 @@ t.test('given a parent that is not the supervisor, when Node boots, then it ends
   t.equal((await run({ ...print('"ran"'), parentPid: process.pid })).out, '"ran"\n');
 });
 
+/** The runner's delivery alone. */
+function firstOf(bytes: Buffer): Buffer {
+  const end = 4 + bytes.readUInt32LE();
+  return bytes.subarray(0, end + JSON.parse(bytes.subarray(4, end).toString()).length);
+}
+
 const damages: [name: string, change: (bytes: Buffer) => Buffer][] = [
   ['cut short', (bytes) => bytes.subarray(0, -1)],
-  ['cut in its first line', (bytes) => bytes.subarray(0, 20)],
+  ['cut in its first head', (bytes) => bytes.subarray(0, 20)],
+  ['without its artifact', firstOf],
   ['empty', () => Buffer.alloc(0)],
   ['changed in its last byte', (bytes) => Buffer.concat([bytes.subarray(0, -1), Buffer.from('3')])],
   ['changed in the runner', (bytes) => Buffer.from(bytes.toString().replace('console', 'konsole'))],
