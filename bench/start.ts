@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import Table from 'cli-table3';
 import { defaultResources } from '../protocol/manifest.ts';
 import { loadRunnerBundle } from '../supervisor/runner-bundle.ts';
@@ -17,6 +18,7 @@ import { ratios, type Spread, showSpread, spread } from './spread.ts';
 const rounds = 15;
 const burstRounds = 3;
 const burst = 20;
+const untilNextIsThereMs = 600;
 const artifact = 'export default { services: { tool: { echo: (payload) => payload } } };';
 const minimalText = `process.stdout.write('\\n'); process.stdin.resume();`;
 
@@ -49,6 +51,25 @@ async function createMinimal(isGuarded: boolean): Promise<Start> {
   };
 }
 
+/** The whole start where a child waits; that the next one is there is seen to outside the time that counts. */
+function createWarm(workshop: Workshop): { start: Start; close(): Promise<void> } {
+  const { owner, end } = createOwner();
+  const real = workshop.open(owner, { id: 'bench.warm', artifact });
+  return {
+    async start() {
+      const startMs = performance.now();
+      await real.arm();
+      const tookMs = performance.now() - startMs;
+      const mark = real.entered.length;
+      real.runtime.command('stop');
+      await real.reached('stopped', mark);
+      await sleep(untilNextIsThereMs);
+      return tookMs;
+    },
+    close: end,
+  };
+}
+
 /** The whole start, as a runtime goes through it: uid, plan, cage, handshake, the artifact loaded, state ready. */
 const createWhole = (workshop: Workshop, program: RealOptions['artifact'], count = 1): Start => {
   return async () => {
@@ -64,17 +85,25 @@ const createWhole = (workshop: Workshop, program: RealOptions['artifact'], count
   };
 };
 
-const names = { minimal: 'minimal Node, same cage', guarded: 'the same, with our flags', js: 'JS child', native: 'native child' } as const;
+const names = {
+  minimal: 'minimal Node, same cage',
+  guarded: 'the same, with our flags',
+  js: 'JS child',
+  warm: 'JS child, one waits',
+  native: 'native child',
+} as const;
 type Row = { what: string; ms: Spread; against_minimal: Spread };
 
 export async function measure(): Promise<Report> {
   const workshop = await openWorkshop();
   if (workshop.level !== 'isolated') return { table: 'skipped: the cage needs bwrap', figures: { skipped: workshop.level } };
+  const warm = createWarm(await openWorkshop('isolated', undefined, { warmChildren: 1 }));
   const native = compilePlugin('faults/forker.c');
   const starts: [string, Start][] = [
     [names.minimal, await createMinimal(false)],
     [names.guarded, await createMinimal(true)],
     [names.js, createWhole(workshop, artifact)],
+    [names.warm, warm.start],
     ...(native ? [[names.native, createWhole(workshop, native)] satisfies [string, Start]] : []),
   ];
   const tookMs = new Map<string, number[]>(starts.map(([name]) => [name, []]));
@@ -84,6 +113,7 @@ export async function measure(): Promise<Report> {
       const took = await start();
       if (round > 0) tookMs.get(name)?.push(took); // the first only warms up
     }
+  await warm.close();
   const base = tookMs.get(names.minimal) ?? [];
   const rows: Row[] = [...tookMs].map(([what, values]) => ({ what, ms: spread(values), against_minimal: ratios(values, base) }));
   const together: number[] = [];

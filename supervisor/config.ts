@@ -16,6 +16,7 @@ export type Config = Readonly<{
   trustFile: string;
   runner: (typeof runnerChoices)[number];
   sandbox: (typeof sandboxChoices)[number];
+  warmChildren: number;
   egressAllow: string;
   marketIndex: string | null;
   marketAllow: readonly Exemption[];
@@ -69,6 +70,11 @@ const schema = z.strictObject({
   LATTICE_PLUGIN_TRUST: absolute('the trust policy'),
   LATTICE_RUNNER: z.enum(runnerChoices).default('subprocess'),
   LATTICE_SANDBOX: z.enum(sandboxChoices).default('isolated'),
+  LATTICE_WARM_CHILDREN: z
+    .string()
+    .regex(/^(?:[0-9]|1[0-6])$/, 'is a number from 0 to 16')
+    .transform(Number)
+    .default(1),
   LATTICE_EGRESS_ALLOW: z.string().default(''),
   LATTICE_MARKET_INDEX: z.string().refine(isPlace, 'must be an absolute path, or an https URL without user, query or fragment').optional(),
   LATTICE_MARKET_ALLOW: z.string().default('').transform(parseNetworks),
@@ -129,6 +135,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     trustFile: env.LATTICE_PLUGIN_TRUST,
     runner: env.LATTICE_RUNNER,
     sandbox: env.LATTICE_SANDBOX,
+    warmChildren: env.LATTICE_WARM_CHILDREN,
     egressAllow: env.LATTICE_EGRESS_ALLOW,
     marketIndex: env.LATTICE_MARKET_INDEX ?? null,
     marketAllow: Object.freeze(env.LATTICE_MARKET_ALLOW),

@@ -31,7 +31,7 @@ async function openCgroup(startedBySystemd: boolean): Promise<CgroupOffer> {
 
 /** Finds the tools, tries the sandbox on a payload that attacks it, and gives out the runner; the probe's findings go to the log. */
 export async function openSubprocessRunner(
-  config: Pick<Config, 'sandbox'> & { policy?: Pick<Config['policy'], 'rates'> },
+  config: Pick<Config, 'sandbox' | 'warmChildren'> & { policy?: Pick<Config['policy'], 'rates'> },
   log: Log,
   options: { clock: Clock; startedBySystemd: boolean },
 ): Promise<Runner> {
@@ -67,6 +67,7 @@ export async function openSubprocessRunner(
     pipes: createPipeMaker(() => tools().shell),
     runnerBundle,
     uids,
+    warmChildren: config.warmChildren,
     callTimeoutMs,
     ...(config.policy ? { share: shareFor(config.policy.rates) } : {}),
     clock,

@@ -5,24 +5,24 @@ import { createPeer } from '../protocol/peer.ts';
 import { readWithin } from '../protocol/reading.ts';
 import { acceptedVersions, protocolVersion, wireLimits } from '../protocol/version.ts';
 import { childShare, createWorkMeter, type WorkShare } from '../protocol/work.ts';
+import { type CagedChild, spawnCaged } from './caged-child.ts';
 import type { Clock, Timer } from './clock.ts';
 import { describeInitialize } from './describe-initialize.ts';
 import { createOutputLines } from './output-lines.ts';
-import { type ChildStart, planChild } from './plan-child.ts';
+import type { CageRequest } from './plan-child.ts';
 import type { SandboxView } from './plugin-view.ts';
 import { stderrKept } from './run-record.ts';
 import type { Exit, Launch, Run, RunEvents, Runner } from './runner.ts';
-import { type Cell, type CellDeps, startInCell } from './sandbox/cell.ts';
-import { createContainedChild } from './sandbox/contained-child.ts';
+import type { Cell, CellDeps } from './sandbox/cell.ts';
 import { createDescriptorList } from './sandbox/descriptors.ts';
 import { lastWordsMs, waitForEnd, waitForLastWords } from './sandbox/last-words.ts';
 import type { Level } from './sandbox/levels.ts';
 import type { PipeMaker } from './sandbox/response-pipe.ts';
-import { spawnPlan } from './sandbox/spawn-plan.ts';
 import type { Tools } from './sandbox/tools.ts';
 import { createPing } from './sign-of-life.ts';
 import { createStartGate } from './start-gate.ts';
 import { startStdioJson } from './stdio-json/start-stdio-json.ts';
+import { createWarmPool, titleOf, type WarmPool } from './warm-pool.ts';
 
 export type SubprocessDeps = CellDeps & {
   pipes: PipeMaker; // for stdio-json-v1: one for each action
@@ -33,6 +33,8 @@ export type SubprocessDeps = CellDeps & {
   sandbox(): SandboxView;
   /** The sandbox could not be set up although the probe had found it whole: it is tried again before the next start. */
   suspectSandbox(): void;
+  /** How many children wait for a plugin, made in advance; 0 for none. */
+  warmChildren: number;
   callTimeoutMs: number;
   share?: WorkShare; // of this event loop, for each child
   clock: Clock;
@@ -50,9 +52,16 @@ const starts = { most: Math.max(4, 2 * availableParallelism()), holdMostMs: 1_00
 export function createSubprocessRunner(parts: SubprocessDeps): Runner {
   const deps: RunnerDeps = { ...parts, openDescriptors: createDescriptorList(parts.clock) };
   const gate = createStartGate({ ...starts, timers: deps.clock });
+  const pool = createWarmPool({
+    size: deps.warmChildren,
+    spawn: (request) => spawnCaged(deps, request),
+    timers: deps.clock,
+    onLost: ({ cause }) => cause === 'sandbox-failed' && deps.suspectSandbox(),
+  });
   return {
     name: 'subprocess',
     sandbox: deps.sandbox,
+    close: pool.close,
     async start(launch, dispatch, events): Promise<Run> {
       if (launch.wire === 'stdio-json-v1') return startStdioJson(deps, launch, dispatch, events);
       const { engine } = launch;
@@ -62,7 +71,7 @@ export function createSubprocessRunner(parts: SubprocessDeps): Runner {
         });
       const leave = await gate.enter();
       try {
-        return await startChild(deps, { launch, engine, leave }, dispatch, events);
+        return await startChild(deps, pool, { launch, engine, leave }, dispatch, events);
       } catch (error) {
         leave();
         throw error;
@@ -75,20 +84,25 @@ type Admitted = { launch: Launch; engine: 'node' | 'native'; leave(): void };
 
 async function startChild(
   deps: RunnerDeps,
+  pool: WarmPool,
   { launch, engine, leave }: Admitted,
   dispatch: Parameters<Runner['start']>[1],
   events: RunEvents,
 ): Promise<Run> {
   const { level, disableUserns } = await deps.chooseLevel(engine, launch.hostRisk);
-  const { resources } = launch;
-  return startInCell(deps, { name: `${launch.plugin.id}-${launch.generation}`, level, resources }, (cell) =>
-    connectChild(
-      deps,
-      { launch, engine, level, disableUserns, cell },
-      dispatch,
-      tendCell(deps, { cell, leave, cpuPercent: resources.cpu_percent }, events),
-    ),
-  );
+  const { cpu_percent: cpuPercent } = launch.resources;
+  const profile = { level, disableUserns, tools: deps.tools() };
+  const caged = pool.take(profile, launch) ?? (await spawnCaged(deps, describeCage(launch, engine, profile)));
+  return connectChild(deps, { launch, caged }, dispatch, tendCell(deps, { cell: caged.cell, leave, cpuPercent }, events));
+}
+
+function describeCage(
+  { plugin, generation, resources, artifact, artifactSha256 }: Launch,
+  engine: Admitted['engine'],
+  { level, disableUserns }: { level: Level; disableUserns: boolean },
+): CageRequest {
+  const program = engine === 'native' ? { engine, artifact } : { engine, artifact, artifactSha256, title: titleOf(plugin.id) };
+  return { name: `${plugin.id}-${generation}`, level, disableUserns, resources, program };
 }
 
 type Tended = { cell: Cell; leave(): void; cpuPercent: number };
@@ -108,14 +122,11 @@ const tendCell = (deps: SubprocessDeps, { cell, leave, cpuPercent }: Tended, eve
   },
 });
 
-function connectChild(deps: RunnerDeps, start: ChildStart, dispatch: Parameters<Runner['start']>[1], events: RunEvents): Run {
+type Connected = { launch: Launch; caged: CagedChild };
+
+function connectChild(deps: RunnerDeps, start: Connected, dispatch: Parameters<Runner['start']>[1], events: RunEvents): Run {
   const { id } = start.launch.plugin;
-  const { level } = start;
-  const { uid } = start.cell;
-  const plan = planChild(deps, start);
-  const { limitsNotEnforced } = plan;
-  const child = spawnPlan(plan);
-  const contained = createContainedChild(child, uid);
+  const { level, limitsNotEnforced, child, contained, onExit } = start.caged;
   let strays = 0;
   const stderrOf = { outOfMemory: false }; // V8 says so before it aborts
   const hearOf = (text: string) => {
@@ -159,7 +170,7 @@ function connectChild(deps: RunnerDeps, start: ChildStart, dispatch: Parameters<
   });
 
   // What it said before it ended still counts: an answer, or the line that broke a rule.
-  contained.onExit(async (exit) => {
+  onExit(async (exit) => {
     halfLine?.timer.cancel();
     await waitForLastWords(outputEnded, deps.clock);
     halfLine?.timer.cancel();

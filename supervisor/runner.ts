@@ -72,6 +72,8 @@ export type Runner = {
   /** What holds its children; null for a runner without processes. Asked again, it answers what the last probe found. */
   sandbox(): SandboxView | null;
   start(launch: Launch, dispatch: Dispatch, events: RunEvents): Promise<Run>;
+  /** Ends what runs for no plugin yet. */
+  close(): Promise<void>;
 };
 
 /** What a listing calls the runner of a plugin: the one word, and how its processes speak where that is not our own protocol. */

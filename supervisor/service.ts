@@ -106,6 +106,7 @@ async function build(
   const handlers = createHandlers({ kv, logs, sql: database.read, httpFetch: network.httpFetch, notifySend: network.notifySend });
 
   const runner = await createRunner();
+  stops.add(() => runner.close());
   const bundles = await openBundles(config, clock, uid, failpoints);
   stops.add(() => bundles.close());
   const supervisor = createSupervisor({

@@ -107,6 +107,7 @@ async function createRunner() {
       tools: () => tools,
       runnerBundle: await loadRunnerBundle(),
       clock,
+      warmChildren: 0,
       callTimeoutMs: 30_000,
       share: shareFor(rates),
       createLeaf: null,

@@ -48,6 +48,7 @@ export async function openWorkshop(forced?: Level, pool: () => UidPool = createU
       suspectSandbox: () => {},
       sandbox: () => ({ level, minimum: level, layers: [] }),
       chooseLevel: async () => ({ level, disableUserns: true }),
+      warmChildren: 0,
       callTimeoutMs: 30_000,
       clock,
       ...replaced,
@@ -100,6 +101,7 @@ function openRuntime(runner: Runner, options: RealOptions) {
   const watched: Runner = {
     name: runner.name,
     sandbox: runner.sandbox,
+    close: runner.close,
     async start(launch, dispatch, events) {
       const ended = Promise.withResolvers<void>();
       const run = await runner.start(launch, dispatch, {
@@ -210,6 +212,7 @@ function openRuntime(runner: Runner, options: RealOptions) {
       runtime.command('stop');
       for (const { run } of started) run.kill();
       await Promise.all(started.map(({ ended }) => ended));
+      await runner.close();
     },
   };
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { defaultResources } from '../../protocol/manifest.ts';
+import { encodeArtifact } from '../../supervisor/sandbox/boot.ts';
 import { openDescriptors } from '../../supervisor/sandbox/descriptors.ts';
 import { planLaunch } from '../../supervisor/sandbox/launch.ts';
 import type { Level } from '../../supervisor/sandbox/levels.ts';
@@ -15,6 +16,8 @@ export type LauncherOrder = {
   script?: string;
   native?: string;
   artifact?: string;
+  /** The script is an artifact that the child gets when it waits for one, as a child of the pool does. */
+  later?: boolean;
   permission?: boolean;
   /** False hands the plugin every descriptor that this process was left with: the test sees their end when all processes are gone. */
   plug?: boolean;
@@ -29,6 +32,13 @@ export type LauncherSays =
   | { kind: 'stderr'; text: string }
   | { kind: 'exit'; code: number | null; signal: string | null; exitCode: number | null };
 
+/** Says that it waits, and becomes what it is given. */
+const waitingRunner = Buffer.from(`import { receiveArtifact } from 'lattice:boot';
+import { writeSync } from 'node:fs';
+writeSync(1, 'waiting\\n');
+receiveArtifact();
+await import('lattice:artifact');`);
+
 const say = (said: LauncherSays) => process.stdout.write(`${JSON.stringify(said)}\n`);
 
 const uids = process.getuid?.() === 0 ? (await import('../../supervisor/sandbox/uids.ts')).createUidPool() : null;
@@ -40,6 +50,7 @@ async function launch(order: LauncherOrder): Promise<void> {
   const self = process.getuid?.() ?? -1;
   const uid = (await uids?.take())?.uid ?? null;
   const artifact = Buffer.from(order.artifact ?? 'export default 42;');
+  const script = Buffer.from((order.script ?? '').replace('SUPERVISOR', String(process.pid)));
   const plan = planLaunch({
     level: order.level,
     tools,
@@ -51,8 +62,8 @@ async function launch(order: LauncherOrder): Promise<void> {
       order.native === undefined
         ? {
             engine: 'node',
-            runner: Buffer.from(`import 'lattice:artifact'; ${(order.script ?? '').replace('SUPERVISOR', String(process.pid))}`),
-            artifact,
+            runner: order.later ? waitingRunner : Buffer.concat([Buffer.from("import 'lattice:artifact'; "), script]),
+            artifact: order.later ? 'later' : artifact,
             title: 'lattice plugin test',
           }
         : { engine: 'native', artifact: readFileSync(order.native) },
@@ -60,6 +71,7 @@ async function launch(order: LauncherOrder): Promise<void> {
   const child = spawnPlan(plan);
   let started = false;
   createInterface({ input: child.stdout }).on('line', (text) => {
+    if (text === 'waiting') return child.deliver(encodeArtifact({ artifact: script }));
     if (!started) {
       started = true;
       const init = child.status?.childPid ?? null;

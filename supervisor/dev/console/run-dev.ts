@@ -7,6 +7,7 @@ import type { Fault } from '../faults/faults.ts';
 import { readFixture } from '../fixture/read-fixture.ts';
 import { type Harness, openHarness } from '../harness/harness.ts';
 import type { HarnessEvent } from '../harness/harness-events.ts';
+import { openWorkshop } from '../harness/workshop.ts';
 import { type Inspector, openInspector } from '../inspector/inspector.ts';
 import { measurePeak } from '../learn/measure-peak.ts';
 import { proposeManifest } from '../learn/propose-manifest.ts';
@@ -45,7 +46,9 @@ export async function runDev(cli: Cli, options: DevOptions): Promise<void> {
   const counts: Counts = { calls: 0, hostCalls: 0, denied: 0 };
   let recorder: Recorder | null = null;
   let inspector: Inspector | null = null;
+  const workshop = await openWorkshop({ warmChildren: options.once ? 0 : 1 }); // for the next reload
   const harness = await openHarness({
+    workshop,
     folder: options.folder,
     ...(options.fixtureFile === null ? {} : { fixture: readFixture(options.fixtureFile) }),
     config: options.config,
@@ -77,6 +80,7 @@ export async function runDev(cli: Cli, options: DevOptions): Promise<void> {
   } finally {
     peak?.stop();
     await harness.stop();
+    await workshop.runner.close();
     live?.close();
     await inspector?.close();
     recorder?.close();

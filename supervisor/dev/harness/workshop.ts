@@ -6,7 +6,7 @@ import type { Runner } from '../../runner.ts';
 /** What all harnesses of a process share: the tools found, the sandbox tried, the child's runner built. It takes about a second. */
 export type Workshop = { runner: Runner; warnings: readonly string[] };
 
-export async function openWorkshop(): Promise<Workshop> {
+export async function openWorkshop({ warmChildren = 0 } = {}): Promise<Workshop> {
   const warnings: string[] = [];
   const warn: Log['warn'] = (_event, fields = {}) => {
     const missing = Array.isArray(fields.missing) ? (fields.missing as { layer: string; howToGet: string }[]) : []; // as the probe reports it
@@ -15,6 +15,6 @@ export async function openWorkshop(): Promise<Workshop> {
     );
   };
   const log: Log = { debug: () => {}, info: () => {}, warn, error: () => {} };
-  const runner = await openSubprocessRunner({ sandbox: 'auto' }, log, { clock: createRealClock(), startedBySystemd: false });
+  const runner = await openSubprocessRunner({ sandbox: 'auto', warmChildren }, log, { clock: createRealClock(), startedBySystemd: false });
   return { runner, warnings };
 }

@@ -45,7 +45,15 @@ const rows: readonly Row[] = [
   row('fill the disk', 'EMFILE', 'EMFILE'),
 ];
 
-type Case = { name: string; level: Level; permission: boolean; user: User; column: keyof Omit<Row, 'attempt'>; needs: string[] };
+type Case = {
+  name: string;
+  level: Level;
+  permission: boolean;
+  later?: true;
+  user: User;
+  column: keyof Omit<Row, 'attempt'>;
+  needs: string[];
+};
 const cases: Case[] = users.flatMap((user): Case[] => [
   { name: 'isolated', level: 'isolated', permission: true, user, column: 'isolated', needs: ['bwrap', 'prlimit', 'setpriv'] },
   {
@@ -57,6 +65,24 @@ const cases: Case[] = users.flatMap((user): Case[] => [
     needs: ['bwrap', 'prlimit', 'setpriv'],
   },
   { name: 'restricted', level: 'restricted', permission: true, user, column: 'restricted', needs: ['prlimit', 'setpriv'] },
+  {
+    name: 'isolated, in a child that was there before,',
+    level: 'isolated',
+    permission: true,
+    later: true,
+    user,
+    column: 'isolated',
+    needs: ['bwrap', 'prlimit', 'setpriv'],
+  },
+  {
+    name: 'restricted, in a child that was there before,',
+    level: 'restricted',
+    permission: true,
+    later: true,
+    user,
+    column: 'restricted',
+    needs: ['prlimit', 'setpriv'],
+  },
 ]);
 
 /** What the program would reach if it got out: a server on loopback and a file that everybody may write. */
@@ -80,14 +106,14 @@ async function openTargets(t: Test) {
   return { facts: { port, hostFile }, reached: () => connections > 0 || readFileSync(hostFile, 'utf8') !== 'untouched' };
 }
 
-for (const { name, level, permission, user, column, needs } of cases) {
+for (const { name, level, permission, later = false, user, column, needs } of cases) {
   const skip = whyNot(user, ...needs);
   t.test(
     `given ${name} as ${user}, when a JS program attacks, then each attempt meets the layer that is there for it`,
     { skip },
     async (t) => {
       const { facts, reached } = await openTargets(t);
-      const session = openSession(t, user, { level, permission, script: jsAttacks(facts) }, { SECRET_TOKEN: 'lat_of_the_service' });
+      const session = openSession(t, user, { level, permission, later, script: jsAttacks(facts) }, { SECRET_TOKEN: 'lat_of_the_service' });
       session.closeInput();
 
       const { exitCode, code } = await session.hear('exit');

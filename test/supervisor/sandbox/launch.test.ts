@@ -1,6 +1,6 @@
 import t from 'tap';
 import { defaultResources } from '../../../protocol/manifest.ts';
-import { type ExtraDescriptor, type LaunchRequest, planLaunch } from '../../../supervisor/sandbox/launch.ts';
+import { type ExtraDescriptor, type LaunchPlan, type LaunchRequest, planLaunch } from '../../../supervisor/sandbox/launch.ts';
 import type { Tools } from '../../../supervisor/sandbox/tools.ts';
 
 const tools: Tools = {
@@ -92,11 +92,25 @@ t.test(
       const plan = planLaunch(request({ level }));
       t.notMatch([plan.file, ...plan.args].join(' '), /runner text|artifact text|[0-9a-f]{64}/);
       const payload = plan.stdio.find((row) => row.fd === 3);
-      t.match(textOf(payload), /\nrunner textartifact text$/);
+      t.match(textOf(payload), /\}runner text$/);
+      t.match(plan.delivery?.toString(), /\}artifact text$/);
       t.equal(payload?.kind, level === 'isolated' ? 'held back' : 'data');
     }
   },
 );
+
+t.test('given a child that gets its artifact later, when its launch is planned, then it is the cage of a usual one', async (t) => {
+  for (const level of ['isolated', 'restricted'] as const) {
+    const [usual, later] = [request({ level }), request({ level })].map((each, index) =>
+      planLaunch(index === 0 ? each : { ...each, program: { ...js, artifact: 'later' } }),
+    );
+    const withoutData = (plan: LaunchPlan | undefined) => plan?.args.filter((word) => !word.startsWith('--data='));
+    t.same(withoutData(later), withoutData(usual), 'but for the room that its artifact may need');
+    t.same(later?.stdio, usual?.stdio);
+    t.same(later?.plug, usual?.plug);
+    t.equal(later?.delivery, null);
+  }
+});
 
 t.test('given native code, when a launch is planned, then its bytes go through a pipe and Node is not in the cage', async (t) => {
   const plan = planLaunch(request({ program: native }));
