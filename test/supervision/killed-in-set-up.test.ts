@@ -52,7 +52,8 @@ for (const [kind, program] of Object.entries({ JS: artifact, native }))
     async (t) => {
       const real = workshop.open(t, { artifact: program ?? '', clock: createFakeClock() });
       const others = new Set(findDescendants(process.pid).map(({ pid }) => pid));
-      for (let turns = 0; turns < 400; turns += 40) {
+      // On a busy machine hundreds of turns may pass before there is a process.
+      for (let turns = 0; turns < 400 || real.started.length === 0; turns += 40) {
         real.runtime.command('start');
         await real.until(() => real.runtime.state() !== 'stopped');
         for (let turn = 0; turn < turns; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
