@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 const ticksPerSecond = 100; // USER_HZ, which the kernel fixes for all that it tells of processor time
 
@@ -7,6 +7,16 @@ export function readCpuMs(pid: number): number {
   const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond;
+}
+
+/** The same to the microsecond, of the threads that there are now: for stretches of some milliseconds, in which none ends. */
+export function readThreadsCpuUs(pid: number): number {
+  let ns = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const [onCpuNs] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').split(' ');
+    ns += Number(onCpuNs);
+  }
+  return ns / 1000;
 }
 
 /** MiB of memory by the kernel's own account: what is shared counts in part (`Pss`) or in full (`Rss`). Another user's process needs root. */
