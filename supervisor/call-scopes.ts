@@ -15,22 +15,24 @@ export function findMethod(manifest: Manifest, { service, method }: CallRequest)
   });
 }
 
+const adminOnly: readonly string[] = ['plugin:admin'];
+
 /**
  * Refuses a caller without `plugin:call`, without a scope that the method names (none named: `plugin:admin`), or, for a method that writes or
  * changes the host, without any scope of at least that risk: a plugin's own declaration cannot lower what its effect needs.
  */
 export function checkCallScopes(id: string, row: ServiceMethod, actor: Actor): void {
-  const missing = ['plugin:call', ...(row.scopes.length === 0 ? ['plugin:admin'] : row.scopes)].filter(
-    (scope) => !actor.scopes.includes(scope),
-  );
-  if (missing.length > 0)
+  const lacks = (scope: string) => !actor.scopes.includes(scope);
+  const named = row.scopes.length === 0 ? adminOnly : row.scopes;
+  if (lacks('plugin:call') || named.some(lacks)) {
+    const missing = ['plugin:call', ...named].filter(lacks);
     throw new HostError('forbidden', `calling ${row.name} of ${id} needs the scope ${missing.join(' and ')}`, {
       scopes: missing,
       hint: 'create a token with these scopes',
     });
+  }
   const needed = risks.indexOf(row.effect);
-  const held = Math.max(...actor.scopes.map((scope) => (isScope(scope) ? risks.indexOf(scopeTable[scope].risk) : -1)));
-  if (held < needed) {
+  if (!actor.scopes.some((scope) => isScope(scope) && risks.indexOf(scopeTable[scope].risk) >= needed)) {
     const enough = Object.entries(scopeTable).filter(([, { risk }]) => risks.indexOf(risk) >= needed);
     throw new HostError('forbidden', `${row.name} of ${id} has effect ${row.effect}: its caller needs a scope of that risk`, {
       hint: `one of ${enough.map(([name]) => name).join(', ')}`,

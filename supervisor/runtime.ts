@@ -240,9 +240,10 @@ export function createRuntime(deps: RuntimeDeps) {
       state = 'failed';
       message = 'it failed for good before the service was restarted; reset it to try again';
     },
-    async invoke(service: string, method: string, payload: unknown, options: InvokeOptions): Promise<unknown> {
+    invoke(service: string, method: string, payload: unknown, options: InvokeOptions): Promise<unknown> {
       if (state === 'ready' && current.run) return current.run.invoke(service, method, payload, options).catch(rethrowForCaller(id));
-      throw new HostError('unavailable', `${id} is ${publicStates[state]}, not armed`, { hint: `see why: lattice plugins why ${id}` });
+      const hint = `see why: lattice plugins why ${id}`;
+      return Promise.reject(new HostError('unavailable', `${id} is ${publicStates[state]}, not armed`, { hint }));
     },
     state: (): State => state,
     view: () => ({

@@ -19,8 +19,8 @@ export const hasBody = (req: IncomingMessage): boolean =>
 export const announcesTooMuch = (req: IncomingMessage, mostBytes: number): boolean =>
   Number(req.headers['content-length'] ?? 0) > mostBytes;
 
-/** Reads a JSON body; undefined when there is none. Refuses by the headers alone where they suffice. */
-export async function readJsonBody(req: IncomingMessage, mostBytes = bodyLimitBytes): Promise<unknown> {
+/** Reads a JSON body; undefined when there is none, and a promise only where some of it has yet to come. Refuses by the headers alone where they suffice. */
+export function readJsonBody(req: IncomingMessage, mostBytes = bodyLimitBytes): unknown {
   if (!hasBody(req)) return undefined;
   if (announcesTooMuch(req, mostBytes)) throw tooLarge(mostBytes);
   if (!/^application\/json *(;|$)/i.test(req.headers['content-type'] ?? '')) {
@@ -29,8 +29,11 @@ export async function readJsonBody(req: IncomingMessage, mostBytes = bodyLimitBy
   if ((req.headers['content-encoding'] ?? 'identity') !== 'identity') {
     throw unsupported('a compressed body is not accepted', 'send the body without Content-Encoding');
   }
-  await null; // what came in one piece with the head is there in the next turn
-  const bytes = takeWhole(req) ?? (await readPieces(req, mostBytes));
+  const bytes = takeWhole(req);
+  return bytes ? parseBody(bytes) : readPieces(req, mostBytes).then(parseBody);
+}
+
+function parseBody(bytes: Buffer): unknown {
   const parsed = parseStrict(bytes);
   if (parsed.ok) return parsed.value;
   throw new HostError('invalid-params', `the body is refused: ${parsed.detail}`, { rule: parsed.rule, hint: 'send one JSON object' });

@@ -28,7 +28,7 @@ export function createCallRoutes({ supervisor }: CallDeps): Route[] {
         onProgress,
       });
     await gather();
-    return request.accepts.includes('text/event-stream') ? tellProgress(request, run) : run();
+    return await (request.accepts.includes('text/event-stream') ? tellProgress(request, run) : run());
   }
 
   return [

@@ -49,7 +49,8 @@ export function createIdentify(deps: { authenticate: Authenticate; clock: Clock 
 
   return async function identify(header: string | undefined, remoteAddress: string | undefined, isProbe: boolean): Promise<Caller> {
     const token = header === undefined ? null : readBearer(header);
-    const found = token === null ? null : await deps.authenticate(token);
+    const asked = token === null ? null : deps.authenticate(token);
+    const found = asked instanceof Promise ? await asked : asked; // usually it is known at once
     const address = remoteAddress ?? 'unknown';
     if (found) takeOfToken(found.id);
     else (isProbe ? takeOfProbe : takeOfAddress)(addressKey(remoteAddress));

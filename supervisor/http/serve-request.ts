@@ -18,7 +18,9 @@ export type ServeDeps = {
   repeated: RepeatedRequests | null;
   log: Log;
 };
+/** The body, or the promise of one: JSON has no promises. */
 export type Came = { query: Record<string, string>; body: unknown };
+type ReadWhatCame = (route: Route, ctx: Context) => Came;
 /** What a handler says of its answer, and how its change is noted. */
 type Made = { status: number; tag: string | null; settleAs: SettleAs | null };
 
@@ -28,27 +30,31 @@ type Perform = (settleAs: SettleAs | null) => Promise<Answer>;
 const noEvents: EventStream = { send: () => {}, end: () => {}, onClose: (run) => run(), outlastStop: () => {} };
 
 /** A request that was let through: its conditions are asked, what is asked is done, once if it has a key, and answered. */
-export async function serveRequest(ctx: Context, target: Target, deps: ServeDeps, readWhatCame: () => Promise<Came>): Promise<void> {
+export async function serveRequest(ctx: Context, target: Target, deps: ServeDeps, readWhatCame: ReadWhatCame): Promise<void> {
   const { route } = target;
   const isChange = route.method !== 'GET';
   const conditions = readConditions(ctx.req.headers);
   if (conditions && isChange && !route.guarded) throw conditionRefused();
   const key = isChange && deps.repeated ? readKey(ctx.req) : null;
   const made: Made = { status: 200, tag: null, settleAs: null };
-  const came = await readWhatCame();
+  const came = readWhatCame(route, ctx);
+  if (came.body instanceof Promise) came.body = await came.body;
   target.read ??= route.readParams(target.params);
   const raw = createRequest(ctx, came, made, conditions, deps);
   raw.params = target.read;
   if (key !== null) Object.assign(raw, detached);
   const prepared = route.prepare(raw);
 
-  async function perform(settleAs: SettleAs | null): Promise<Answer> {
-    made.settleAs = settleAs;
-    const text = JSON.stringify((await prepared.run()) ?? null);
+  function answerOf(said: unknown): Answer {
+    const text = JSON.stringify(said ?? null);
     const tag = made.tag ?? (route.tagged ? tagOfText(text) : null);
     return { status: made.status, tag, text, isProblem: false, isReplayed: false };
   }
-  const answer = key === null ? await perform(null) : await once(ctx, key, came.body, deps, prepared, perform);
+  async function perform(settleAs: SettleAs | null): Promise<Answer> {
+    made.settleAs = settleAs;
+    return answerOf(await prepared.run());
+  }
+  const answer = key === null ? answerOf(await prepared.run()) : await once(ctx, key, came.body, deps, prepared, perform);
   if (ctx.respond !== false) ctx.state.reply = replyOf(route, answer, conditions);
 }
 
