@@ -11,13 +11,16 @@ export type EncodeEntry = (entry: AuditEntry, time: string) => PendingRow;
 const sharedNames = ['time', 'kind', 'plugin', 'generation', 'actor', 'method', 'verdict', 'code', 'rule'] as const;
 const ownNames = ['request_id', 'summary', 'hash'] as const;
 const take = (names: readonly string[], from: number) => names.map((name, at) => `value ->> ${from + at} AS ${name}`).join(', ');
-// A row bound column by column costs the event loop three microseconds in the binding alone; a text for all rows costs next to nothing, and
-// SQLite takes it apart in its own thread. Each column that it takes out costs a tenth of one there: what rows share is taken out once.
-const insertRows = `WITH shared AS MATERIALIZED (SELECT key AS place, ${take(sharedNames, 0)} FROM jsonb_each(?1)),
-  own AS NOT MATERIALIZED (SELECT key AS at, value ->> 0 AS place, ${take(ownNames, 1)} FROM jsonb_each(?2))
-INSERT INTO audit (seq, ${[...sharedNames, ...ownNames].join(', ')})
-SELECT ?3 + own.at, ${sharedNames.map((name) => `shared.${name}`).join(', ')}, ${ownNames.map((name) => `own.${name}`).join(', ')}
-FROM own LEFT JOIN shared ON shared.place = own.place`;
+/**
+ * A row bound column by column costs the event loop three microseconds in the binding alone; a text for all rows costs next to nothing, and
+ * SQLite takes it apart in its own thread. Each column that it takes out costs a tenth of one there: what rows share is taken out once.
+ */
+export const insertRowsFrom = (shared: string, own: string, firstSeq: string): string =>
+  `INSERT INTO audit (seq, ${[...sharedNames, ...ownNames].join(', ')})
+   SELECT ${firstSeq} + own.at, ${sharedNames.map((name) => `shared.${name}`).join(', ')}, ${ownNames.map((name) => `own.${name}`).join(', ')}
+   FROM (SELECT key AS at, value ->> 0 AS place, ${take(ownNames, 1)} FROM jsonb_each(${own})) AS own
+   LEFT JOIN (SELECT key AS place, ${take(sharedNames, 0)} FROM jsonb_each(${shared})) AS shared ON shared.place = own.place`;
+const insertRows = insertRowsFrom('?1', '?2', '?3');
 const rowsPerStatement = 1000;
 const rememberedMost = 1000;
 const textMost = 256; // a method or an id may be whatever a child sent
@@ -101,7 +104,7 @@ export function createAuditInserter(sql: Sql): (head: Head, rows: readonly Pendi
     let { seq, hash } = head;
     let inserting: Promise<unknown> = Promise.resolve();
     for (let from = 0; from < rows.length; from += rowsPerStatement) {
-      const chunk = encodeChunk({ seq, hash }, rows.slice(from, from + rowsPerStatement));
+      const chunk = encodeRows({ seq, hash }, rows.slice(from, from + rowsPerStatement));
       await inserting; // the hashes of one chunk are computed while SQLite inserts the one before
       inserting = sql.run(insertRows, [chunk.shared, chunk.own, seq + 1]);
       ({ seq, hash } = chunk.head);
@@ -113,7 +116,7 @@ export function createAuditInserter(sql: Sql): (head: Head, rows: readonly Pendi
 }
 
 /** The two texts of one statement. Each row's hash is over all of its columns, in the order of the table, as one JSON array. */
-function encodeChunk({ seq, hash }: Head, rows: readonly PendingRow[]) {
+export function encodeRows({ seq, hash }: Head, rows: readonly PendingRow[]) {
   const places = new Map<string, number>();
   let [shared, own, last, place] = ['', '', '', 0];
   for (const row of rows) {

@@ -5,9 +5,11 @@ import type { Head } from './audit-chain.ts';
 import { readHead } from './audit-rows.ts';
 import type { Clock } from './clock.ts';
 import type { StorageFault } from './commit-faults.ts';
+import { prepareOneStatement } from './commit-statement.ts';
 import { prepareDatabaseFile } from './database-file.ts';
 import { noFailpoints, type Reach } from './failpoints.ts';
 import { createGroupCommit } from './group-commit.ts';
+import type { KvPut } from './kv-rows.ts';
 import type { Log } from './log.ts';
 import { listMigrations, migrate, migrationsDir, readSchemaVersion } from './migrate.ts';
 import { type Connection, openConnection, openModes } from './sqlite-connection.ts';
@@ -23,6 +25,8 @@ export type Sql = {
 export type Tx = Sql & {
   /** The row commits with what the job wrote, or not at all. */
   audit(row: AuditEntry): void;
+  /** Changes of entries. They may wait until the job has ended, and are then one statement with its audit rows. */
+  put(changes: KvPut): Promise<void>;
   reach: Reach;
 };
 
@@ -102,6 +106,7 @@ async function configureWriter(writer: Connection): Promise<void> {
 }
 
 async function compose(writer: Connection, reader: Connection, deps: Deps): Promise<Database> {
+  await prepareOneStatement(writer);
   const group = createGroupCommit({ ...deps, connection: writer, head: await readHead(writer) });
   let closing: Promise<void> | undefined;
 

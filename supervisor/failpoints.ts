@@ -24,8 +24,6 @@ export const failpoints = {
   'token.recorded': 'its hash is committed',
   'token.named': 'it has its name, which is not synced',
   'kv.decided': 'what becomes of each write is decided, nothing is stored',
-  'kv.counted': 'the counters of the buckets are written, the entries are not',
-  'kv.stored': 'the entries are written',
   'outbox.queued': 'a message is in the outbox, its audit row is not',
   'outbox.sent': 'a message was delivered, the outbox does not know',
   'outbox.settled': 'the outbox knows, the audit row is not there yet',

@@ -1,23 +1,19 @@
 import { HostError } from '../protocol/errors.ts';
-import type { AuditEntry } from './audit.ts';
 import type { Head } from './audit-chain.ts';
 import { createAuditInserter, createEntryEncoder, fitOneStatement, type PendingRow, readHead } from './audit-rows.ts';
 import { type Clock, type Timer, timestamp } from './clock.ts';
 import { createCommitFaults } from './commit-faults.ts';
+import { createTransaction, type Encode, isJob, type Job, runJobs, type Settled, type Transaction } from './commit-jobs.ts';
+import { commitAtOnce, storePut } from './commit-statement.ts';
 import type { Database, Tx } from './database.ts';
 import { noFailpoints, type Reach } from './failpoints.ts';
 import type { Log } from './log.ts';
 import type { Connection } from './sqlite-connection.ts';
-import { createJobTx } from './write-job.ts';
 
-type Job = { run(tx: Tx): Promise<unknown>; resolve(value: unknown): void; reject(reason: unknown): void };
 type Batch = { items: (Job | PendingRow)[]; committed: PromiseWithResolvers<void>; urgent: boolean };
-type Encode = (entry: AuditEntry) => PendingRow;
-type Settled = { rows: readonly PendingRow[]; settle: readonly (() => void)[] };
 
 const itemsPerCommit = 2000; // some 15 ms of work: a caller waits for the batch before its own and for its own
 const lingerMs = 10; // rows that nobody waits for: a commit each would cost more than all else that a read does
-const isJob = (item: Job | PendingRow): item is Job => 'run' in item;
 const isRow = (item: Job | PendingRow): item is PendingRow => !isJob(item);
 
 /** The only writer. What is queued while one transaction runs goes into the next, so one commit and its fsync serve them all. */
@@ -84,15 +80,13 @@ export function createGroupCommit(deps: {
     try {
       if (!headKnown) head = await readHead(connection);
       headKnown = true;
-      const rows = batch.items.filter(isRow);
-      const alone = rows.length === batch.items.length && fitOneStatement(rows); // one statement is a transaction by itself
-      if (!alone) await connection.run('BEGIN IMMEDIATE');
+      const transaction = createTransaction(connection);
       reach('commit.begun');
-      settled = alone ? { rows, settle: [] } : await runItems(connection, batch, encode, reach);
+      const rows = batch.items.filter(isRow);
+      const isPlain = rows.length === batch.items.length && fitOneStatement(rows);
+      settled = isPlain ? { rows, settle: [], put: null } : await runJobs({ connection, transaction, encode, reach }, batch.items);
       reach('commit.written');
-      const next = await insert(head, settled.rows);
-      reach('commit.recorded');
-      if (!alone) await connection.run('COMMIT');
+      const next = await record(transaction, settled);
       reach('commit.durable');
       head = next;
       commits += 1;
@@ -108,6 +102,17 @@ export function createGroupCommit(deps: {
     batch.committed.resolve();
     for (const settle of settled.settle) settle();
     reach('commit.told');
+  }
+
+  /** Writes what is left to write, and commits. */
+  async function record(transaction: Transaction, { rows, put }: Settled): Promise<Head> {
+    if (!transaction.isBegun() && fitOneStatement(rows)) return put ? commitAtOnce(connection, head, rows, put) : insert(head, rows);
+    await transaction.begin();
+    if (put) await storePut(connection, put);
+    const next = await insert(head, rows);
+    reach('commit.recorded');
+    await connection.run('COMMIT');
+    return next;
   }
 
   function write<T>(run: (tx: Tx) => Promise<T>): Promise<T> {
@@ -140,37 +145,6 @@ export function createGroupCommit(deps: {
       await working;
     },
   };
-}
-
-/** A job shares the transaction by means of a savepoint; one that has it for itself needs none, which saves it two round trips. */
-async function runItems(connection: Connection, batch: Batch, encode: Encode, reach: Reach): Promise<Settled> {
-  const alone = batch.items.filter(isJob).length === 1;
-  const rows: PendingRow[] = [];
-  const settle: (() => void)[] = [];
-  for (const item of batch.items) {
-    if (!isJob(item)) {
-      rows.push(item);
-      continue;
-    }
-    if (!alone) await connection.run('SAVEPOINT job');
-    const written: PendingRow[] = [];
-    const tx = createJobTx(connection, written, encode, reach);
-    try {
-      const value = await item.run(tx.tx);
-      settle.push(() => item.resolve(value));
-      rows.push(...written);
-    } catch (error) {
-      tx.end(); // before the rollback: what a stray statement wrote after it would stay
-      settle.push(() => item.reject(error));
-      if (!tx.fault()) await connection.run(alone ? 'ROLLBACK' : 'ROLLBACK TO job');
-      if (!tx.fault() && alone) await connection.run('BEGIN IMMEDIATE');
-    } finally {
-      tx.end();
-    }
-    if (tx.fault()) throw tx.fault();
-    if (!alone) await connection.run('RELEASE job');
-  }
-  return { rows, settle };
 }
 
 /** Many rows share a millisecond, and formatting it costs as much as the rest of a row. */

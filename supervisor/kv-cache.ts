@@ -1,6 +1,8 @@
 export type KvEntry = Readonly<{ value: string | null; revision: number }>;
 export type KvCache = {
   get(bucket: string, key: string): KvEntry | undefined;
+  /** The same, without counting as a use. */
+  peek(bucket: string, key: string): KvEntry | undefined;
   /** To be taken before a read that `fill` is to remember. */
   stamp(): number;
   /** Remembers what was read, unless something was written since: then the read may be older than the write. */
@@ -66,6 +68,7 @@ export function createKvCache(most: number): KvCache {
       kept.used = true;
       return kept.entry;
     },
+    peek: (bucket, key) => buckets.get(bucket)?.get(key)?.entry,
     stamp: () => writes,
     fill(bucket, key, entry, stamp) {
       if (stamp === writes) keep(bucket, key, entry);

@@ -4,6 +4,7 @@ import type { Database } from './database.ts';
 import { applyWrites, type KvChange, type KvQuota, type KvWrite } from './kv-batch.ts';
 import { createKvCache, type KvEntry } from './kv-cache.ts';
 import { damagedEntry, isWhole, type SummedEntry, sumValue } from './kv-checksums.ts';
+import { createKvKnown, type KvChanges } from './kv-known.ts';
 import type { Safeguards } from './safeguards.ts';
 
 export type KvListing = { entries: { key: string; revision: number; bytes: number }[]; next: string | null };
@@ -40,6 +41,7 @@ const cacheCharacters = 8 * 1024 * 1024;
 /** Buckets are `plugin:<id>` or an operator's name. Counters and entries change in one writer, so quotas hold however many ask at once. */
 export function createKvStore({ database, quota }: { database: Database; quota: KvQuota }): KvStore {
   const cache = createKvCache(cacheCharacters);
+  const known = createKvKnown(cache);
   const waiting: Waiting[] = [];
 
   function enqueue(write: KvWrite): Promise<KvChange> {
@@ -62,16 +64,22 @@ export function createKvStore({ database, quota }: { database: Database; quota: 
   /** What comes in until the writer gets to the job is part of it. */
   async function writeWaiting(): Promise<void> {
     let taken: Waiting[] = [];
+    let changes: KvChanges | null = null;
     try {
-      const outcomes = await database.write((tx) => {
+      const outcomes = await database.write(async (tx) => {
         taken = takeSome(waiting);
         if (waiting.length > 0) void writeWaiting();
-        return applyWrites(tx, taken, quota);
+        const applied = await applyWrites(tx, taken, { quota, known });
+        changes = applied.changes;
+        known.advance(changes);
+        return applied.outcomes;
       });
       taken.forEach((write, index) => {
         settle(write, outcomes[index]);
       });
+      if (changes) known.settle(changes);
     } catch (error) {
+      known.forget(changes);
       if (taken.length === 0) taken = waiting.splice(0); // the writer is closed: the job never ran
       for (const write of taken) {
         cache.forget(write.bucket, write.key);

@@ -19,7 +19,7 @@ const chosen: readonly Failpoint[] = [
   'commit.recorded',
   'commit.durable',
   'file.renamed',
-  'kv.counted',
+  'kv.decided',
   'outbox.sent',
   'plugin.recorded',
   'plugin.superseded',
