@@ -1,4 +1,5 @@
-import { compare, valid } from 'semver';
+import compare from 'semver/functions/compare.js';
+import valid from 'semver/functions/valid.js';
 import type { Capability } from '../protocol/capabilities.ts';
 import { defaultResources, type Resources } from '../protocol/manifest.ts';
 import type { Manifest, ServiceMethod } from '../protocol/manifest-form.ts';

@@ -1,6 +1,7 @@
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { HostError, isErrorCode } from '../../protocol/errors.ts';
+import { http } from '../lean-http.ts';
 import { AnsweredError, NotRunning } from './exit-codes.ts';
 import type { Service } from './locate.ts';
 import { readEvents, type ServerEvent } from './read-events.ts';
@@ -25,7 +26,7 @@ export const apiPath = (...parts: string[]): string => ['/api', ...parts.map(enc
 /** Speaks to the service directly: an agent of its own knows no proxy of the environment, and it follows no redirect with the token. */
 export function createClient({ url, token }: Service): Client {
   const [agent, request] =
-    url.protocol === 'https:' ? [new HttpsAgent({ keepAlive: true }), httpsRequest] : [new Agent({ keepAlive: true }), httpRequest];
+    url.protocol === 'https:' ? [new HttpsAgent({ keepAlive: true }), httpsRequest] : [new http.Agent({ keepAlive: true }), http.request];
   const base = url.pathname.replace(/\/+$/, '');
 
   function send(method: Method, path: string, { query = {}, body, signal }: Asked, accept: string): Promise<IncomingMessage> {

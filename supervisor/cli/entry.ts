@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createRealClock } from '../clock.ts';
 import { findPackageRoot } from '../package-root.ts';
-import { runCli } from './program.ts';
 
 function onInterrupt(): AbortSignal {
   const controller = new AbortController();
@@ -20,5 +19,8 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const { env: environment, stdin, stdout, stderr } = process;
 const uid = process.geteuid?.() ?? -1;
 const io = { environment, stdin, stdout, stderr, clock: createRealClock(), projectRoot: root, uid, onInterrupt };
-process.exitCode = await runCli(process.argv.slice(2), io, version);
+const words = process.argv.slice(2);
+// The service needs none of the verbs, and keeps what it has loaded for as long as it runs.
+if (words.length === 1 && words[0] === 'serve') await (await import('../main.ts')).runService();
+else process.exitCode = await (await import('./program.ts')).runCli(words, io, version);
 if (stdin.isTTY) stdin.unref(); // what a prompt has left open does not keep the process

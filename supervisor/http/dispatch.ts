@@ -1,4 +1,4 @@
-import Router from '@koa/router';
+import { createRequire } from 'node:module';
 import type Koa from 'koa';
 import { HostError } from '../../protocol/errors.ts';
 import { reservedIds } from '../../protocol/reserved-ids.ts';
@@ -8,6 +8,9 @@ import { createKnownTargets, type Target } from './known-targets.ts';
 import { HttpRefusal } from './problem.ts';
 import { noBody, noQuery, notForThisToken, type Route } from './route.ts';
 import { type Came, type Context, type ServeDeps, type State, serveRequest } from './serve-request.ts';
+
+// Imported, it imports all of `node:http` in turn; see lean-http.ts.
+const { Router } = createRequire(import.meta.url)('@koa/router') as typeof import('@koa/router');
 
 /** Derives the router from the rows. Paths are exact: case counts, and so does a slash at the end. */
 export function createDispatch(routes: readonly Route[], deps: ServeDeps): Koa.Middleware<State> {

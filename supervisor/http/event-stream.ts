@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createEventBuffer, createSession } from 'better-sse';
 import { HostError } from '../../protocol/errors.ts';
 import type { Clock, Timer } from '../clock.ts';
 
@@ -16,6 +15,12 @@ const heartbeatMs = 15_000; // proxies cut what is silent for 30 s or more
 const mostStreams = 256;
 const unsentBytes = 1024 * 1024; // above this, events for a client that does not read are dropped, and counted
 
+/** Loaded with the first stream: with what it imports it is 7 MiB, and many services never have one. */
+async function begin(req: IncomingMessage, res: ServerResponse) {
+  const { createEventBuffer, createSession } = await import('better-sse');
+  return { session: await createSession(req, res, { keepAlive: null, trustClientEventId: false, statusCode: 200 }), createEventBuffer };
+}
+
 /** The open event streams of the service: each one is known, so that stopping can end them. */
 export function createEventStreams(clock: Clock) {
   const closers = new Set<() => void>();
@@ -29,7 +34,7 @@ export function createEventStreams(clock: Clock) {
       throw new HostError('rate-limited', `${mostStreams} event streams are open already`, { hint: 'close one of them' });
     }
     opening++;
-    const session = await createSession(req, res, { keepAlive: null, trustClientEventId: false, statusCode: 200 }).finally(() => opening--);
+    const { session, createEventBuffer } = await begin(req, res).finally(() => opening--);
     const listeners = new Set<() => void>();
     let beat: Timer | undefined;
     let dropped = 0;

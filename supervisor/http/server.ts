@@ -1,8 +1,9 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type Koa from 'koa';
 import { HostError } from '../../protocol/errors.ts';
 import type { Clock } from '../clock.ts';
+import { http } from '../lean-http.ts';
 import { announcesTooMuch } from './body.ts';
 import { isWildcard } from './host-check.ts';
 import type { State } from './serve-request.ts';
@@ -22,7 +23,7 @@ export async function startServer(
 ): Promise<Server> {
   const limits = { ...serverLimits, ...options.limits };
   const answer = app.callback();
-  const server = createServer(
+  const server = http.createServer(
     {
       headersTimeout: limits.headersMs,
       requestTimeout: limits.requestMs,
