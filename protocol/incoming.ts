@@ -38,29 +38,42 @@ export function createIncoming({ handle, counters, send, uncounted, onExceeded }
 
   const isJson = (result: unknown) => typeof result !== 'function' && typeof result !== 'symbol';
 
-  /** The usual call, an id and params by name, goes straight to the door; json-rpc-2.0 would cost as much as all the rest of the way. */
+  /**
+   * The usual call, an id and params by name, goes straight to the door; json-rpc-2.0 would cost as much as all the rest of the way. No
+   * function is made here: one that holds on to a variable would cost each call a place for all of them.
+   */
   function runNamed(id: MessageId, method: string, params: object, context: Running): void {
-    const fail = (thrown: unknown) => ({ jsonrpc: '2.0', id, error: toRpcError(thrown) });
     let result: unknown;
     try {
       result = handle(method, params, context);
     } catch (thrown) {
-      return answer(id, fail(thrown));
+      return answer(id, fail(id, thrown));
     }
-    if (!(result instanceof Promise)) return answer(id, succeed(id, result));
+    if (result instanceof Promise) waitFor(id, result, context);
+    else answer(id, succeed(id, result));
+  }
+
+  function waitFor(id: MessageId, result: Promise<unknown>, context: Running): void {
     running.set(id, context);
     result.then(
       (value) => settle(id, succeed(id, value)),
-      (thrown: unknown) => settle(id, fail(thrown)),
+      (thrown: unknown) => settle(id, fail(id, thrown)),
     );
   }
 
-  const succeed = (id: MessageId, result: unknown): object =>
-    isJson(result)
-      ? { jsonrpc: '2.0', id, result: result ?? null }
-      : { jsonrpc: '2.0', id, error: toRpcError(new HostError('internal', 'the result is not JSON')) };
+  function runByPosition(id: MessageId, method: string, params: unknown, context: Running): void {
+    running.set(id, context);
+    server.receive({ jsonrpc: '2.0', id, method, params }, context).then(
+      (response) => settle(id, response),
+      (thrown: unknown) => settle(id, fail(id, thrown)),
+    );
+  }
 
-  const answerError = (id: MessageId, error: unknown) => send({ jsonrpc: '2.0', id, error: toRpcError(error) });
+  const fail = (id: MessageId, thrown: unknown): object => ({ jsonrpc: '2.0', id, error: toRpcError(thrown) });
+  const succeed = (id: MessageId, result: unknown): object =>
+    isJson(result) ? { jsonrpc: '2.0', id, result: result ?? null } : fail(id, new HostError('internal', 'the result is not JSON'));
+
+  const answerError = (id: MessageId, error: unknown) => send(fail(id, error));
 
   function settle(id: MessageId, response: object | null): void {
     if (running.delete(id)) answer(id, response); // else closed meanwhile
@@ -97,11 +110,7 @@ export function createIncoming({ handle, counters, send, uncounted, onExceeded }
         runNamed(id, method, params, context);
         return true;
       }
-      running.set(id, context);
-      server.receive({ jsonrpc: '2.0', id, method, params }, context).then(
-        (response) => settle(id, response),
-        (thrown: unknown) => settle(id, { jsonrpc: '2.0', id, error: toRpcError(thrown) }),
-      );
+      runByPosition(id, method, params, context);
       return true;
     },
     cancel(id: unknown): void {

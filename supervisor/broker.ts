@@ -97,11 +97,16 @@ export function createBroker(deps: BrokerDeps): Dispatch {
     entry.verdict = 'allow';
     entry.summary = summarise(row.auditFields, parsed.data);
     const call = new Call(grant, generation, entry, context);
-    if (row.effect === 'outside')
-      return actOutside(() => act(method, parsed.data, call), entry, deps.append, reach).then((result) => row.result.parse(result));
-    if (row.effect === 'database') return finish(method, act(method, parsed.data, call));
-    if (isTooFarAhead()) return lastSettled.then(() => read(method, parsed.data, call));
-    return read(method, parsed.data, call);
+    if (row.effect === 'none' && !isTooFarAhead()) return read(method, parsed.data, call);
+    return decideLater(method, parsed.data, call);
+  }
+
+  /** A function of its own, so that a read that goes on at once makes no function. */
+  function decideLater(method: HostMethod, params: unknown, call: Call): unknown {
+    const { effect, result } = hostMethods[method];
+    if (effect === 'database') return finish(method, act(method, params, call));
+    if (effect === 'none') return lastSettled.then(() => read(method, params, call));
+    return actOutside(() => act(method, params, call), call.entry, deps.append, reach).then((given) => result.parse(given));
   }
 
   function read(method: HostMethod, params: unknown, call: Call): unknown {
@@ -119,11 +124,13 @@ export function createBroker(deps: BrokerDeps): Dispatch {
   }
 
   function finish(method: HostMethod, given: unknown): unknown {
-    if (given instanceof Promise) return given.then((value: unknown) => finish(method, value));
+    if (given instanceof Promise) return finishLater(method, given);
     const result = hostMethods[method].result.parse(given);
     reach('host.answer');
     return result;
   }
+
+  const finishLater = (method: HostMethod, given: Promise<unknown>) => given.then((value) => finish(method, value));
 
   return function dispatch(method, raw, context) {
     try {
