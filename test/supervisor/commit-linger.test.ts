@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { AuditEntry } from '../../supervisor/audit.ts';
 import { emptyHead } from '../../supervisor/audit-chain.ts';
+import { insertRowsFrom } from '../../supervisor/audit-rows.ts';
 import { createGroupCommit } from '../../supervisor/group-commit.ts';
 import type { Connection } from '../../supervisor/sqlite-connection.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
@@ -82,4 +83,15 @@ t.test('given rows that differ in little, when they are committed, then what the
 
   const [[shared, own, firstSeq] = []] = ran;
   t.same([ran.length, JSON.parse(String(shared)).length, JSON.parse(String(own)).length, firstSeq], [1, 2, 20, 1]);
+});
+
+t.test('given the statement that stores rows, when SQLite plans it, then what they share is taken out of its text once', async (t) => {
+  const database = await openTempDatabase(t);
+
+  const plan = await database.read.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${insertRowsFrom('?1', '?2', '?3')}`, ['[]', '[]', 1]);
+
+  t.match(
+    plan.map(({ detail }) => detail),
+    ['MATERIALIZE shared', /^SCAN/, /^SCAN/, /./, /^SEARCH shared USING AUTOMATIC/],
+  );
 });
