@@ -48,6 +48,7 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth:
   function release(): void {
     chunk = null;
     text = '';
+    scanner.open(text);
   }
 
   function forget(): void {
@@ -57,7 +58,7 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth:
   }
 
   function hold(bytes: Buffer): Frame | null {
-    scanner.scan(bytes, from, bytes.length);
+    scanner.scan(from, text.length);
     const length = bytes.length - from;
     work += length * costs.byte;
     heldBytes += length;
@@ -69,7 +70,7 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth:
   }
 
   function readLine(bytes: Buffer, start: number, end: number): Frame {
-    scanner.scan(bytes, start, end);
+    scanner.scan(start, end);
     const shape = scanner.take();
     const isWhole = held.length === 0;
     const lineAscii = ascii && heldAscii;
@@ -118,6 +119,7 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth:
       if (broken) return;
       chunk = bytes;
       text = bytes.toString('latin1');
+      scanner.open(text);
       from = 0;
       ascii = isAscii(bytes);
       work += costs.chunk;

@@ -43,7 +43,8 @@ export function parseStrict(bytes: Uint8Array, depth: number = wireLimits.depth)
   const text = decodeUtf8(bytes);
   if (text === null) return refuse('invalid-utf8');
   const scanner = createShapeScanner(depth);
-  scanner.scan(bytes, 0, bytes.length);
+  scanner.open(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1'));
+  scanner.scan(0, bytes.length);
   return parseOfShape(text, scanner.take(), depth);
 }
 
