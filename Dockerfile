@@ -1,15 +1,13 @@
 # docs/OPERATOR.md tells how to run it. The image holds no key and no token: both come with the volumes.
 FROM node:26-bookworm AS build
 WORKDIR /opt/lattice
-COPY package.json package-lock.json .npmrc ./
+COPY package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json ./
 RUN npm ci
 COPY protocol protocol
 COPY runner-child runner-child
 COPY supervisor supervisor
-# The child's runner as one file, so that the image needs no bundler.
-RUN npx --no esbuild runner-child/main.ts --bundle --format=esm --platform=node --target=node26 \
-      --external:lattice:artifact --legal-comments=none --outfile=supervisor/runner-child.mjs \
- && npm prune --omit=dev
+# JavaScript, with the child's runner as one file: a service that strips types holds 30 MiB more.
+RUN npm run build && npm prune --omit=dev
 
 FROM node:26-bookworm-slim
 RUN apt-get update \
@@ -17,8 +15,10 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 900 --user-group --no-create-home --shell /usr/sbin/nologin lattice \
  && install -d -o lattice -g lattice -m 0700 /data /plugins
-COPY --from=build /opt/lattice /opt/lattice
-COPY LICENSE README.md CHANGELOG.md /opt/lattice/
+COPY --from=build /opt/lattice/node_modules /opt/lattice/node_modules
+COPY --from=build /opt/lattice/dist /opt/lattice/dist
+COPY supervisor/cli/lattice.js /opt/lattice/supervisor/cli/
+COPY package.json LICENSE README.md CHANGELOG.md /opt/lattice/
 COPY docs /opt/lattice/docs
 RUN ln -s /opt/lattice/supervisor/cli/lattice.js /usr/local/bin/lattice
 ENV LATTICE_LISTEN=0.0.0.0:8088 \

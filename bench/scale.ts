@@ -25,6 +25,7 @@ type Step = {
   idle: { cpu_percent: number; delay_p99_ms: number; delay_most_ms: number };
   busy: { delay_p99_ms: number; delay_most_ms: number };
   service_rss_mib: number;
+  service_pss_mib: number; // most of Node's own pages are shared with the children
   children_pss_mib: number; // of all together, with their cages
 };
 
@@ -56,6 +57,7 @@ async function measureStep(fleet: Fleet, tokens: readonly string[], plugins: num
       idle: { cpu_percent: (idleCpuMs / idleMs) * 100, delay_p99_ms: idle.p99Ms, delay_most_ms: idle.mostMs },
       busy: { delay_p99_ms: busy.p99Ms, delay_most_ms: busy.mostMs },
       service_rss_mib: service.rssMib,
+      service_pss_mib: service.pssMib,
       children_pss_mib: pssMibBelow,
     };
   } finally {
@@ -89,7 +91,7 @@ export async function measure(): Promise<Report> {
 function draw(rows: readonly Step[]): string {
   const head = [
     ...['plugins', 'ms to arm one', 'calls/s cold', 'warm', 'p99 ms', 'delay p99 ms busy', 'idle', 'idle CPU %'],
-    ...['service RSS MiB', 'children PSS MiB', 'each'],
+    ...['service RSS MiB', 'PSS', 'children PSS MiB', 'each'],
   ];
   const table = new Table({ head, style: { head: [], border: [], compact: true } });
   for (const row of rows)
@@ -102,7 +104,12 @@ function draw(rows: readonly Step[]): string {
         row.p99_ms.median.toFixed(1),
       ],
       ...[row.busy.delay_p99_ms.toFixed(1), row.idle.delay_p99_ms.toFixed(1), row.idle.cpu_percent.toFixed(1)],
-      ...[row.service_rss_mib.toFixed(0), row.children_pss_mib.toFixed(0), (row.children_pss_mib / row.plugins).toFixed(1)],
+      ...[
+        row.service_rss_mib.toFixed(0),
+        row.service_pss_mib.toFixed(0),
+        row.children_pss_mib.toFixed(0),
+        (row.children_pss_mib / row.plugins).toFixed(1),
+      ],
     ]);
   return table.toString();
 }

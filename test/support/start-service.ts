@@ -12,6 +12,7 @@ import { type BundleOrder, signBundle, testPublisher, trustPolicy } from './sign
 
 const entries = {
   serve: [fileURLToPath(new URL('../../supervisor/cli/lattice.js', import.meta.url)), 'serve'],
+  built: [fileURLToPath(new URL('../../dist/supervisor/cli/entry.js', import.meta.url)), 'serve'], // after `npm run build`
   start: [fileURLToPath(new URL('../../supervisor/dev/start.ts', import.meta.url))],
   killing: [fileURLToPath(new URL('./serve-killing.ts', import.meta.url))],
 } as const;
