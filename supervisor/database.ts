@@ -2,13 +2,11 @@ import sqlite3 from 'sqlite3';
 import { HostError } from '../protocol/errors.ts';
 import type { AuditEntry } from './audit.ts';
 import type { Head } from './audit-chain.ts';
-import { readHead } from './audit-rows.ts';
 import type { Clock } from './clock.ts';
 import type { StorageFault } from './commit-faults.ts';
-import { prepareOneStatement } from './commit-statement.ts';
 import { prepareDatabaseFile } from './database-file.ts';
 import { noFailpoints, type Reach } from './failpoints.ts';
-import { createGroupCommit } from './group-commit.ts';
+import { openGroupCommit } from './group-commit.ts';
 import type { KvPut } from './kv-rows.ts';
 import type { Log } from './log.ts';
 import { listMigrations, migrate, migrationsDir, readSchemaVersion } from './migrate.ts';
@@ -106,8 +104,7 @@ async function configureWriter(writer: Connection): Promise<void> {
 }
 
 async function compose(writer: Connection, reader: Connection, deps: Deps): Promise<Database> {
-  await prepareOneStatement(writer);
-  const group = createGroupCommit({ ...deps, connection: writer, head: await readHead(writer) });
+  const group = await openGroupCommit({ ...deps, connection: writer });
   let closing: Promise<void> | undefined;
 
   async function shut(): Promise<void> {

@@ -4,7 +4,7 @@ import { createAuditInserter, createEntryEncoder, fitOneStatement, type PendingR
 import { type Clock, type Timer, timestamp } from './clock.ts';
 import { createCommitFaults } from './commit-faults.ts';
 import { createTransaction, type Encode, isJob, type Job, runJobs, type Settled, type Transaction } from './commit-jobs.ts';
-import { commitAtOnce, storePut } from './commit-statement.ts';
+import { commitAtOnce, prepareOneStatement, storePut } from './commit-statement.ts';
 import type { Database, Tx } from './database.ts';
 import { noFailpoints, type Reach } from './failpoints.ts';
 import type { Log } from './log.ts';
@@ -16,14 +16,17 @@ const itemsPerCommit = 2000; // some 15 ms of work: a caller waits for the batch
 const lingerMs = 10; // rows that nobody waits for: a commit each would cost more than all else that a read does
 const isRow = (item: Job | PendingRow): item is PendingRow => !isJob(item);
 
+type Deps = { connection: Connection; clock: Clock; log: Log; head: Head; reach?: Reach };
+export type GroupCommit = Pick<Database, 'write' | 'append' | 'head' | 'commits' | 'fault'> & { end(): Promise<void> };
+
+/** The writer of a connection with the service's tables. */
+export async function openGroupCommit(deps: Omit<Deps, 'head'>): Promise<GroupCommit> {
+  await prepareOneStatement(deps.connection);
+  return createGroupCommit({ ...deps, head: await readHead(deps.connection) });
+}
+
 /** The only writer. What is queued while one transaction runs goes into the next, so one commit and its fsync serve them all. */
-export function createGroupCommit(deps: {
-  connection: Connection;
-  clock: Clock;
-  log: Log;
-  head: Head;
-  reach?: Reach;
-}): Pick<Database, 'write' | 'append' | 'head' | 'commits' | 'fault'> & { end(): Promise<void> } {
+export function createGroupCommit(deps: Deps): GroupCommit {
   const { connection, clock, reach = noFailpoints.reach } = deps;
   const insert = createAuditInserter(connection);
   const queue: Batch[] = [];

@@ -2,10 +2,8 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { AuditEntry } from '../../supervisor/audit.ts';
 import { verifyChain } from '../../supervisor/audit-chain.ts';
-import { readHead } from '../../supervisor/audit-rows.ts';
-import { prepareOneStatement } from '../../supervisor/commit-statement.ts';
 import { openDatabase } from '../../supervisor/database.ts';
-import { createGroupCommit } from '../../supervisor/group-commit.ts';
+import { openGroupCommit } from '../../supervisor/group-commit.ts';
 import { createKvStore } from '../../supervisor/kv-store.ts';
 import { openConnection, openModes } from '../../supervisor/sqlite-connection.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
@@ -21,7 +19,6 @@ async function openNoted(t: Test) {
   const clock = createFakeClock();
   await (await openDatabase({ file, clock, log: createQuietLog() })).close();
   const [writer, other] = [await openConnection(file, openModes.write), await openConnection(file, openModes.write)];
-  await prepareOneStatement(writer);
   const asked: string[] = [];
   const note = (sql: string) => void asked.push(sql.trimStart().slice(0, 26).replace(/\s+/g, ' '));
   const noted: typeof writer = {
@@ -35,7 +32,8 @@ async function openNoted(t: Test) {
       return writer.get(sql, params);
     },
   };
-  const group = createGroupCommit({ connection: noted, clock, log: createQuietLog(), head: await readHead(writer) });
+  const group = await openGroupCommit({ connection: noted, clock, log: createQuietLog() });
+  asked.length = 0;
   t.teardown(async () => {
     await group.end();
     await writer.close();

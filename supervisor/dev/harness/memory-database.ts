@@ -1,9 +1,8 @@
 import { join } from 'node:path';
 import sqlite3 from 'sqlite3';
-import { readHead } from '../../audit-rows.ts';
 import type { Clock } from '../../clock.ts';
 import type { Database } from '../../database.ts';
-import { createGroupCommit } from '../../group-commit.ts';
+import { openGroupCommit } from '../../group-commit.ts';
 import type { Log } from '../../log.ts';
 import { migrate } from '../../migrate.ts';
 import { openConnection } from '../../sqlite-connection.ts';
@@ -19,7 +18,7 @@ export async function openMemoryDatabase(deps: { clock: Clock; log: Log }): Prom
   const connection = await openConnection(':memory:', inMemory);
   await migrate(connection, migrations);
   for (const pragma of ['foreign_keys = ON', 'recursive_triggers = ON']) await connection.all(`PRAGMA ${pragma}`);
-  const group = createGroupCommit({ ...deps, connection, head: await readHead(connection) });
+  const group = await openGroupCommit({ ...deps, connection });
   return {
     read: { run: connection.run, all: connection.all, get: connection.get },
     write: group.write,
