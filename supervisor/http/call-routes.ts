@@ -64,11 +64,8 @@ const stopped = () =>
     hint: 'what was called for may have happened: look before you call again',
   });
 
-async function openLasting(request: Calling): Promise<EventStream> {
-  const stream = await request.openEvents();
-  stream.outlastStop(() => ({ event: 'problem', data: toProblem(stopped(), request.requestId).body }));
-  return stream;
-}
+const openLasting = (request: Calling): Promise<EventStream> =>
+  request.openEvents(() => ({ event: 'problem', data: toProblem(stopped(), request.requestId).body }));
 
 /** The stream begins with the first progress, or with the result: what fails before has a status of its own, and an answer is never lost for want of a stream. */
 async function tellProgress(request: Calling, run: (onProgress: (value: unknown) => void) => Promise<unknown>): Promise<unknown> {

@@ -7,9 +7,8 @@ export type EventStream = {
   /** The last event; it is sent however much waits. */
   end(event: string, data: unknown): void;
   onClose(run: () => void): void; // also when it is closed already
-  /** Lets the stream go on while the service stops, for as long as requests may; `last` is what is sent if it has not ended by then. */
-  outlastStop(last: () => { event: string; data: unknown }): void;
 };
+export type LastEvent = { event: string; data: unknown };
 
 const heartbeatMs = 15_000; // proxies cut what is silent for 30 s or more
 const mostStreams = 256;
@@ -28,7 +27,8 @@ export function createEventStreams(clock: Clock) {
   let opening = 0;
   let closing = false;
 
-  async function open(req: IncomingMessage, res: ServerResponse): Promise<EventStream> {
+  /** With `last` it goes on while the service stops, for as long as requests may; `last` is what is sent if it has not ended by then. */
+  async function open(req: IncomingMessage, res: ServerResponse, last?: () => LastEvent): Promise<EventStream> {
     if (closing) throw new HostError('unavailable', 'the service is stopping');
     if (closers.size + opening >= mostStreams) {
       throw new HostError('rate-limited', `${mostStreams} event streams are open already`, { hint: 'close one of them' });
@@ -53,7 +53,13 @@ export function createEventStreams(clock: Clock) {
       for (const run of listeners) run();
       listeners.clear();
     });
-    if (closing) end();
+    if (last)
+      lasting.set(end, () => {
+        const { event, data } = last();
+        if (usable()) res.end(`event:${event}\ndata:${JSON.stringify(data)}\n\n`); // at once: the connection is cut next
+      });
+    if (closing && !last)
+      end(); // the stop came while it was opened
     else ping();
 
     return {
@@ -71,12 +77,6 @@ export function createEventStreams(clock: Clock) {
         void session.batch((buffer) => void buffer.push(data, event)).then(() => res.end());
       },
       onClose: (run) => void (res.closed ? run() : listeners.add(run)),
-      outlastStop(last) {
-        lasting.set(end, () => {
-          const { event, data } = last();
-          if (usable()) res.end(`event:${event}\ndata:${JSON.stringify(data)}\n\n`); // at once: the connection is cut next
-        });
-      },
     };
   }
 

@@ -3,7 +3,7 @@ import { HostError } from '../../protocol/errors.ts';
 import type { Scope } from '../../protocol/scopes.ts';
 import type { Actor } from '../plugin-view.ts';
 import type { Safeguards } from '../safeguards.ts';
-import type { EventStream } from './event-stream.ts';
+import type { EventStream, LastEvent } from './event-stream.ts';
 
 /** An answer that is noted with its change. What must not be kept is not in it. */
 export type Settled = { status?: number; tag?: string; body: unknown };
@@ -26,7 +26,7 @@ export type RouteRequest<Params, Query, Body> = {
     tagsOf: (seen: Seen) => readonly string[],
     answerOf?: (done: Done) => Settled,
   ): Safeguards<Seen, Done>;
-  openEvents(): Promise<EventStream>; // answers with server-sent events instead of what `handle` returns
+  openEvents(last?: () => LastEvent): Promise<EventStream>; // answers with server-sent events instead of what `handle` returns
 };
 
 type Row<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> = {

@@ -27,7 +27,7 @@ type Made = { status: number; tag: string | null; settleAs: SettleAs | null };
 type Perform = (settleAs: SettleAs | null) => Promise<Answer>;
 
 /** For HEAD, which has no body to stream: closed from the start. */
-const noEvents: EventStream = { send: () => {}, end: () => {}, onClose: (run) => run(), outlastStop: () => {} };
+const noEvents: EventStream = { send: () => {}, end: () => {}, onClose: (run) => run() };
 
 /** A request that was let through: its conditions are asked, what is asked is done, once if it has a key, and answered. */
 export async function serveRequest(ctx: Context, target: Target, deps: ServeDeps, readWhatCame: ReadWhatCame): Promise<void> {
@@ -94,10 +94,10 @@ function createRequest(ctx: Context, came: Came, made: Made, conditions: Conditi
       guard: conditions ? (seen) => requireHeld(conditions, tagsOf(seen)) : undefined,
       settle: made.settleAs?.(answerOf),
     }),
-    async openEvents() {
+    async openEvents(last) {
       if (ctx.method === 'HEAD') return noEvents;
       setCommonHeaders(ctx.res, ctx.state.requestId);
-      const stream = await openEvents(ctx.req, ctx.res);
+      const stream = await openEvents(ctx.req, ctx.res, last);
       ctx.respond = false;
       return stream;
     },
