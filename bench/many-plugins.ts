@@ -14,7 +14,7 @@ const source = (n: number) => `export default { services: { tool: {
 const services = { tool: ['echo', 'fill'] };
 const startedAtOnce = 4; // more would only wait for two cores
 const nodeOptions = [`--import=${new URL('./children/watch-loop.js', import.meta.url)}`, '--max-semi-space-size=4']; // the second as in deploy/
-const settings = { NODE_OPTIONS: nodeOptions.join(' '), LATTICE_LOG_LEVEL: 'info' };
+const settings = { NODE_OPTIONS: nodeOptions.join(' '), LATTICE_LOG_LEVEL: 'info', LATTICE_WARM_CHILDREN: '0' };
 
 export type Fleet = Awaited<ReturnType<typeof openFleet>>;
 
