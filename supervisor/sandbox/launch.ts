@@ -70,7 +70,7 @@ const responsesInside = 3;
 const go = Buffer.from('go\n');
 /** Beside the entry: each is a descriptor while the cage is built. */
 export const cageFilesMost = 64;
-/** What a child that gets its artifact later has room for. */
+/** What every JS child has room for, so that one that gets its artifact later has the limits of any other. */
 export const laterArtifactMost = 1024 * 1024;
 
 /** Everything a spawn needs, decided: nothing here starts a process. Throws `sandbox-unavailable` rather than plan less than was asked. */
@@ -88,7 +88,7 @@ export function planLaunch(request: LaunchRequest): LaunchPlan {
     engine: program.engine,
     resources: request.resources,
     ownUid: uid !== null,
-    payloadBytes: program.artifact === 'later' ? laterArtifactMost : program.artifact.length,
+    payloadBytes: Math.max(laterArtifactMost, program.artifact === 'later' ? 0 : program.artifact.length),
   });
   const caged = isAtLeast(level, 'isolated');
   const command = [...joinCgroup(request), ...lowerSelf(request), ...(caged ? planCaged(request, limits) : planBare(request, limits))];

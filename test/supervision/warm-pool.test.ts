@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import type { Launch } from '../../supervisor/runner.ts';
 import { createUidPool, processesByUid, type UidLease } from '../../supervisor/sandbox/uids.ts';
@@ -37,6 +38,8 @@ async function open(t: Test, warmChildren = 1) {
   };
 }
 
+const readLimits = (pid: number | null): string => readFileSync(`/proc/${pid}/limits`, 'latin1');
+
 type Seen = { calls: number; title: string };
 
 t.test(
@@ -47,6 +50,7 @@ t.test(
     const real = pool.start();
     await real.arm();
     t.equal(pool.leases.length, 1, 'nothing is made before anybody needs it');
+    const limits = readLimits(real.pid());
     await pool.clock.advance(quietMs);
     await pool.begun(2);
     await real.invoke('look');
@@ -58,6 +62,7 @@ t.test(
     t.equal(pool.leases.length, 2, 'no other child was begun');
     const second = pool.leases[1]?.uid ?? 0;
     t.ok(processesByUid().get(second)?.includes(real.pid()), 'it is the one that waited');
+    t.equal(readLimits(real.pid()), limits, 'the kernel holds it as it held the first');
     t.match(await real.invoke('look'), { calls: 1, title: 'lattice plugin example.test' } satisfies Seen);
     t.match(await real.runtime.view(), { sandbox: 'isolated' });
     await pool.clock.advance(quietMs);
