@@ -11,7 +11,7 @@ export type ChildProgram =
   | { engine: 'node'; artifact: Buffer | 'later'; artifactSha256?: string; title: string };
 
 export type CageRequest = {
-  /** Of its cell: a file name of its own. */
+  /** Of its cell. */
   name: string;
   level: Level;
   disableUserns: boolean;

@@ -5,6 +5,7 @@ import type { CagedChild } from './caged-child.ts';
 import type { CageRequest } from './plan-child.ts';
 import type { Exit, Launch } from './runner.ts';
 import { encodeArtifact } from './sandbox/boot.ts';
+import { nameWaitingCell } from './sandbox/cell-names.ts';
 import { laterArtifactMost } from './sandbox/launch.ts';
 import type { Level } from './sandbox/levels.ts';
 import type { Tools } from './sandbox/tools.ts';
@@ -31,6 +32,7 @@ const quietMs = 250;
 export function createWarmPool({ size, spawn, timers, onLost }: WarmPoolDeps) {
   type Waiting = { profile: Profile; caged: CagedChild; ended: Promise<void>; adopt(tell: (exit: Exit) => void): void };
   let waiting: Waiting[] = [];
+  const ours = new Set<Waiting>(); // until it has ended or was taken: one that nobody can get any more still has its cell
   let wanted: Profile | null = null;
   let timer: ReturnType<Timers['timer']> | null = null;
   let filling = Promise.resolve();
@@ -42,7 +44,10 @@ export function createWarmPool({ size, spawn, timers, onLost }: WarmPoolDeps) {
     const ended = Promise.withResolvers<void>();
     let tell = (exit: Exit): void => {
       waiting = waiting.filter((each) => each !== one);
-      void caged.cell.close(exit).then(() => ended.resolve());
+      void caged.cell.close(exit).then(() => {
+        ours.delete(one);
+        ended.resolve();
+      });
       if (!closed) onLost(exit);
     };
     caged.onExit((exit) => tell(exit));
@@ -54,6 +59,7 @@ export function createWarmPool({ size, spawn, timers, onLost }: WarmPoolDeps) {
         tell = owner;
       },
     };
+    ours.add(one);
     return one;
   }
 
@@ -62,7 +68,7 @@ export function createWarmPool({ size, spawn, timers, onLost }: WarmPoolDeps) {
       const profile = wanted;
       const { level, disableUserns } = profile;
       const program = { engine: 'node', artifact: 'later', title: 'lattice plugin (waiting)' } as const;
-      const request = { name: `waiting-${++made}`, level, disableUserns, resources: defaultResources, program };
+      const request = { name: nameWaitingCell(++made), level, disableUserns, resources: defaultResources, program };
       const one = keep(profile, await spawn(request));
       waiting.push(one);
       if (closed) one.caged.contained.kill();
@@ -93,17 +99,18 @@ export function createWarmPool({ size, spawn, timers, onLost }: WarmPoolDeps) {
       order(profile);
       const one = waiting.shift();
       if (!one) return null;
+      ours.delete(one);
       const { artifact, artifactSha256, plugin } = launch;
       one.caged.child.deliver(encodeArtifact({ artifact, artifactSha256, title: titleOf(plugin.id) }));
       return { ...one.caged, onExit: one.adopt };
     },
     waiting: () => waiting.length,
-    /** Ends those that wait. */
+    /** Ends those that wait, and resolves when all that it made and nobody took are gone. */
     async close(): Promise<void> {
       closed = true;
       timer?.cancel();
       await filling;
-      const all = [...waiting];
+      const all = [...ours];
       for (const { caged } of all) caged.contained.kill();
       await Promise.all(all.map(({ ended }) => ended));
     },

@@ -14,7 +14,7 @@ export type Cell = {
 };
 export type CellDeps = { uids: UidPool | null; createLeaf: CreateLeaf | null };
 
-/** `name` must be a file name of its own, like `example.hello-7`. */
+/** `name` is one of those of cell-names.ts. */
 async function openCell(deps: CellDeps, request: { name: string; level: Level; resources: Resources }): Promise<Cell> {
   const lease = (await deps.uids?.take()) ?? null;
   try {

@@ -4,6 +4,7 @@ import { HostError } from '../../protocol/errors.ts';
 import type { Exit, Launch } from '../runner.ts';
 import type { RunnerDeps } from '../runner-subprocess.ts';
 import { type Cell, startInCell } from '../sandbox/cell.ts';
+import { nameActionCell } from '../sandbox/cell-names.ts';
 import { notStarted } from '../sandbox/cgroup-leaves.ts';
 import { createContainedChild } from '../sandbox/contained-child.ts';
 import { type LaunchPlan, planLaunch } from '../sandbox/launch.ts';
@@ -34,7 +35,7 @@ export async function arm(deps: ArmedDeps, launch: Launch): Promise<Armed> {
   const files = await readCageFiles(launch);
   const { artifact, entryPath, resources, plugin, generation } = launch;
   const inCell = <Started>(number: number, start: (cell: Cell) => Started | Promise<Started>): Promise<Started> =>
-    startInCell(deps, { name: `${plugin.id}-${generation}-${number}`, level, resources }, start);
+    startInCell(deps, { name: nameActionCell(plugin.id, generation, number), level, resources }, start);
 
   const plan = ({ uid, leaf }: Cell, responses: number): LaunchPlan =>
     planLaunch({

@@ -20,7 +20,7 @@ function open(size = 1) {
   const clock = createFakeClock();
   const made: Made[] = [];
   const lost: Exit[] = [];
-  const host = { fails: false };
+  const host = { fails: false, isSlow: false };
   async function spawn(request: CageRequest): Promise<CagedChild> {
     if (host.fails) throw new Error('no uid is left');
     let tell: ((exit: Exit) => void) | null = null;
@@ -40,7 +40,7 @@ function open(size = 1) {
         contained: {
           kill() {
             one.kills++;
-            void one.end(killed);
+            if (!host.isSlow) void one.end(killed);
           },
         } as never,
         onExit: (owner) => {
@@ -73,7 +73,7 @@ t.test('given starts that follow each other, when none came for a while, then ch
   t.equal(made.length, 0);
   await clock.advance(50);
   t.equal(made.length, 2);
-  t.match(made[0]?.request, { name: 'waiting-1', level: 'isolated', program: { engine: 'node', artifact: 'later' } });
+  t.match(made[0]?.request, { name: '_waiting-1', level: 'isolated', program: { engine: 'node', artifact: 'later' } });
 });
 
 t.test('given one that waits, when two plugins start, then one gets it with its artifact, once, and the other none', async (t) => {
@@ -144,6 +144,23 @@ t.test('given a pool that is closed, when plugins start, then none is given out 
   t.equal(pool.take(usual, launch), null);
   await clock.advance(1_000);
   t.equal(made.length, 3);
+});
+
+t.test('given one that was ended for its profile and is not gone yet, when the pool is closed, then it waits for that too', async (t) => {
+  const { pool, made, host, clock } = await openFilled();
+  host.isSlow = true;
+  pool.take({ ...usual, level: 'restricted' }, launch);
+  t.equal(pool.waiting(), 0, 'nobody can get it any more');
+  let isClosed = false;
+  const closed = pool.close().then(() => {
+    isClosed = true;
+  });
+  await clock.advance(0);
+  t.notOk(isClosed);
+
+  await made[0]?.end(killed);
+
+  await closed;
 });
 
 t.test('given a pool of none, when plugins start, then nothing is ever made', async (t) => {
