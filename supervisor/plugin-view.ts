@@ -169,6 +169,7 @@ export type DoctorView = {
   uid: number;
   runner: string;
   sandbox: SandboxView | null;
+  waiting_children: { now: number; asked: number } | null; // null: the runner makes none
   database: DatabaseView;
   audit_rows: number;
   plugins: { active: number; armed: number; failed: number };

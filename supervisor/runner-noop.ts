@@ -8,6 +8,7 @@ import type { Run, Runner } from './runner.ts';
 export const createNoopRunner = (): Runner => ({
   name: 'noop',
   sandbox: () => null,
+  waiting: () => null,
   close: async () => {},
   async start(_launch, _dispatch, events): Promise<Run> {
     let ended = false;

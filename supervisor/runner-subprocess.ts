@@ -14,6 +14,7 @@ import type { SandboxView } from './plugin-view.ts';
 import { stderrKept } from './run-record.ts';
 import type { Exit, Launch, Run, RunEvents, Runner } from './runner.ts';
 import type { Cell, CellDeps } from './sandbox/cell.ts';
+import { nameGenerationCell } from './sandbox/cell-names.ts';
 import { createDescriptorList } from './sandbox/descriptors.ts';
 import { lastWordsMs, waitForEnd, waitForLastWords } from './sandbox/last-words.ts';
 import type { Level } from './sandbox/levels.ts';
@@ -61,6 +62,7 @@ export function createSubprocessRunner(parts: SubprocessDeps): Runner {
   return {
     name: 'subprocess',
     sandbox: deps.sandbox,
+    waiting: () => ({ now: pool.waiting(), asked: deps.warmChildren }),
     close: pool.close,
     async start(launch, dispatch, events): Promise<Run> {
       if (launch.wire === 'stdio-json-v1') return startStdioJson(deps, launch, dispatch, events);
@@ -102,7 +104,7 @@ function describeCage(
   { level, disableUserns }: { level: Level; disableUserns: boolean },
 ): CageRequest {
   const program = engine === 'native' ? { engine, artifact } : { engine, artifact, artifactSha256, title: titleOf(plugin.id) };
-  return { name: `${plugin.id}-${generation}`, level, disableUserns, resources, program };
+  return { name: nameGenerationCell(plugin.id, generation), level, disableUserns, resources, program };
 }
 
 type Tended = { cell: Cell; leave(): void; cpuPercent: number };

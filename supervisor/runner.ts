@@ -71,6 +71,8 @@ export type Runner = {
   readonly name: string;
   /** What holds its children; null for a runner without processes. Asked again, it answers what the last probe found. */
   sandbox(): SandboxView | null;
+  /** The children that were made for no plugin yet, and how many are asked for; null for a runner that makes none. */
+  waiting(): { now: number; asked: number } | null;
   start(launch: Launch, dispatch: Dispatch, events: RunEvents): Promise<Run>;
   /** Ends what runs for no plugin yet. */
   close(): Promise<void>;

@@ -165,6 +165,7 @@ async function build(
       uid,
       runner: runner.name,
       sandbox: runner.sandbox(),
+      waiting_children: runner.waiting(),
       database: storage.view(),
       audit_rows: database.head().seq,
       plugins: supervisor.health().plugins,

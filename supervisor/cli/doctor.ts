@@ -53,11 +53,15 @@ function describe(cli: Cli, found: Finding): string {
   const rows = sandbox.layers.map((row) =>
     [row.layer, row.available ? 'yes' : 'no', row.detail, row.available ? '' : row.how_to_get].map(visible),
   );
+  const waiting = describeWaiting(found);
   const refused = (found.refused ?? []).map(
     ({ folder, code, detail }) => `refused bundle ${visible(folder)}: ${visible(code)}: ${visible(detail)}\n`,
   );
-  return `${head}\n${safe}${cli.paint('bold', `Sandbox level available: ${visible(sandbox.level)}; the operator's minimum: ${visible(sandbox.minimum)}.`)}\n${cli.table(columns, rows, '')}${refused.join('')}`;
+  return `${head}\n${safe}${cli.paint('bold', `Sandbox level available: ${visible(sandbox.level)}; the operator's minimum: ${visible(sandbox.minimum)}.`)}\n${waiting}${cli.table(columns, rows, '')}${refused.join('')}`;
 }
+
+const describeWaiting = ({ waiting_children: waiting }: Finding): string =>
+  waiting ? `Caged children that wait for a plugin: ${waiting.now} of the ${waiting.asked} asked for.\n` : '';
 
 /** In safe mode, or when nothing can be written: why, and what to do. Else nothing needs saying. */
 function describeDatabase(cli: Cli, { database }: Finding): string {

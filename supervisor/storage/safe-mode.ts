@@ -61,6 +61,7 @@ export async function startSafeMode(deps: {
         uid,
         runner: 'none',
         sandbox: null,
+        waiting_children: null,
         database: view,
         audit_rows: head.seq,
         plugins: noPlugins,

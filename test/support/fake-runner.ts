@@ -18,6 +18,7 @@ export function createFakeRunner(): FakeRunner {
   const runner: FakeRunner = {
     name: 'fake',
     sandbox: () => null,
+    waiting: () => null,
     close: async () => {},
     runs,
     failWith: null,

@@ -101,6 +101,7 @@ function openRuntime(runner: Runner, options: RealOptions) {
   const watched: Runner = {
     name: runner.name,
     sandbox: runner.sandbox,
+    waiting: runner.waiting,
     close: runner.close,
     async start(launch, dispatch, events) {
       const ended = Promise.withResolvers<void>();

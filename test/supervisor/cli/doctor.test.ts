@@ -6,11 +6,22 @@ t.test('given a service, when the doctor is asked, then it shows its layers, wha
   const app = await startWithCli(t);
   const { stdout, exitCode } = await app.lattice(['doctor']);
   t.equal(exitCode, 0);
-  for (const text of ['restricted', 'namespaces', 'bwrap is not installed', 'apt-get install bubblewrap', 'node-permission'])
+  for (const text of [
+    'restricted',
+    'namespaces',
+    'bwrap is not installed',
+    'apt-get install bubblewrap',
+    'node-permission',
+    'wait for a plugin: 1 of the 2 asked for',
+  ])
     t.ok(stdout.includes(text), text);
   t.match(await app.json(['doctor']), {
     exitCode: 0,
-    value: { running: true, sandbox: { level: 'restricted', layers: [{ layer: 'namespaces' }, {}] } },
+    value: {
+      running: true,
+      waiting_children: { now: 1, asked: 2 },
+      sandbox: { level: 'restricted', layers: [{ layer: 'namespaces' }, {}] },
+    },
   });
 });
 

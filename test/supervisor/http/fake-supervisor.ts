@@ -290,6 +290,7 @@ export const fakeDoctor: DoctorView = {
       { layer: 'node-permission', available: true, detail: 'held', how_to_get: '' },
     ],
   },
+  waiting_children: { now: 1, asked: 2 },
   database: { state: 'ok', schema: 1 },
   audit_rows: 3,
   plugins: { active: 1, armed: 1, failed: 0 },
