@@ -1,6 +1,6 @@
 import { openWorkshop } from '../test/support/real-runtime.ts';
 import { listHangs } from './abuses.ts';
-import type { Report } from './run.ts';
+import type { Report } from './suites.ts';
 import { measureAbuses } from './supervision.ts';
 
 /** Apart from the other abuses, because each takes the half minute in which pings go unanswered. */

@@ -2,7 +2,7 @@ import { drive } from './children/drive.js';
 import { type Contender, textOf } from './contenders/contender.ts';
 import { findGoPlugin } from './contenders/go-plugin.ts';
 import { contenders, measureRounds } from './rounds.ts';
-import type { Report } from './run.ts';
+import type { Report } from './suites.ts';
 
 const isThere = (contender: Contender | null): contender is Contender => contender !== null;
 

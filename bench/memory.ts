@@ -2,8 +2,9 @@ import Table from 'cli-table3';
 import { drive } from './children/drive.js';
 import { type Fleet, idOf, openFleet } from './many-plugins.ts';
 import { createOwner } from './owner.ts';
-import type { Report } from './run.ts';
+import { tell } from './progress.ts';
 import { type Spread, showSpread, spread } from './spread.ts';
+import type { Report } from './suites.ts';
 
 const plugins = 20;
 const callsEach = 30;
@@ -33,6 +34,7 @@ export async function measure(): Promise<Report> {
   try {
     const fleet = await openFleet(owner, plugins);
     const empty = fleet.memoryOfService();
+    tell(`${plugins} plugins`);
     await fleet.grow(plugins);
     const moments = [look(fleet, 'armed, never called')];
     let serial = 0;
@@ -40,8 +42,10 @@ export async function measure(): Promise<Report> {
       const { status, body } = await fleet.call(idOf(serial++ % plugins), 'tool', method, payload);
       if (status !== 200) throw new Error(JSON.stringify(body));
     };
+    tell('small calls');
     await drive(call('echo', 'x'.repeat(1024)), plugins * callsEach, atOnce);
     moments.push(look(fleet, `after ${callsEach} small calls each`));
+    tell('calls that fill the heap');
     await drive(call('fill', listLength), plugins * callsEach, atOnce);
     moments.push(look(fleet, `after ${callsEach} calls that fill the heap`));
     return { table: draw(empty.rssMib, moments), figures: { plugins, service_without_plugins: empty, moments } };
@@ -51,7 +55,7 @@ export async function measure(): Promise<Report> {
 }
 
 function draw(emptyRssMib: number, moments: readonly Moment[]): string {
-  const head = [`MiB, ${plugins} JS children`, 'PSS each', 'low-high', 'private', 'RSS', 'cage around each', 'service RSS', 'PSS'];
+  const head = [`MiB, ${plugins} JS children`, 'PSS each', 'low to high', 'private', 'RSS', 'cage around each', 'service RSS', 'PSS'];
   const table = new Table({ head, style: { head: [], border: [], compact: true } });
   table.push(['service without a plugin', '', '', '', '', '', emptyRssMib.toFixed(0), '']);
   for (const { when, pss, rss, around_each, service_rss, service_pss, ...more } of moments)

@@ -8,9 +8,10 @@ import { childFile } from './contenders/raw.ts';
 import { quantile } from './neighbour.ts';
 import { createOwner } from './owner.ts';
 import { readThreadsCpuUs } from './proc.ts';
+import { tell } from './progress.ts';
 import { clients, createTokens, openClients, type Side } from './rest-clients.ts';
-import type { Report } from './run.ts';
 import { ratios, showSpread } from './spread.ts';
+import type { Report } from './suites.ts';
 
 const warmUps = 4; // V8 has compiled what a call needs
 const rounds = 11;
@@ -78,6 +79,7 @@ export async function measure(): Promise<Report> {
     Object.assign(contenders, { 'REST to child and back': service });
     Object.assign(contenders, await openKoa(String(await service.ask())));
     const stretches: Record<string, Stretch[]> = {};
+    tell(`${warmUps + rounds} rounds`);
     for (let round = -warmUps; round < rounds; round++)
       for (const [name, contender] of Object.entries(contenders)) {
         const driven = await driveOne(contender);
@@ -124,7 +126,7 @@ type Figures = { name: string; ratio: ReturnType<typeof ratios>; ratio_by_cpu: R
 /** `by cpu`: against what the bare route costs its process. The rest is what sharing the cores with the child and the clients costs. */
 function drawTable(rows: readonly Figures[]): string {
   const table = new Table({
-    head: ['what', 'calls/s', 'x Koa', 'low-high', 'by cpu', 'low-high', 'cpu µs service', 'child', 'clients', 'p50 µs', 'p99 µs'],
+    head: ['what', 'calls/s', 'x Koa', 'low to high', 'by cpu', 'low to high', 'cpu µs service', 'child', 'clients', 'p50 µs', 'p99 µs'],
     style: { head: [], border: [], compact: true },
   });
   for (const { name, per_second, ratio, ratio_by_cpu, ...row } of rows)

@@ -4,8 +4,9 @@ import { lattice } from './contenders/lattice.ts';
 import { mcpSdk, vscodeJsonrpc } from './contenders/libraries.ts';
 import { forkIpc, rawLines } from './contenders/raw.ts';
 import { quantile } from './neighbour.ts';
-import type { Report } from './run.ts';
-import { ratios, type Spread, spread } from './spread.ts';
+import { tell } from './progress.ts';
+import { ratios, type Spread, showRange, spread } from './spread.ts';
+import type { Report } from './suites.ts';
 
 /** One stretch of calls, with what it cost both processes. */
 export type Stretch = Driven & { parentCpuUs: number; childCpuUs: number };
@@ -34,7 +35,7 @@ export async function measureRounds(contenders: readonly Contender[], direction:
   try {
     for (const bytes of sizes)
       for (const inFlight of flights) {
-        process.stderr.write(`${bytes} bytes, ${inFlight} in flight …\n`);
+        tell(`${bytes} bytes, ${inFlight} in flight`);
         cells.push(...(await measureCell(sessions, direction, bytes, inFlight)));
       }
   } finally {
@@ -84,14 +85,26 @@ const show = (us: number): string => (Number.isNaN(us) ? '-' : us.toFixed(1)); /
 
 function drawTable(cells: readonly Cell[]): string {
   const table = new Table({
-    head: ['bytes', 'in flight', 'contender', 'calls/s', 'low-high', 'x raw', 'low-high', 'p50 µs', 'p99 µs', 'cpu µs parent', 'child'],
+    head: [
+      'bytes',
+      'in flight',
+      'contender',
+      'calls/s',
+      'low to high',
+      'x raw',
+      'low to high',
+      'p50 µs',
+      'p99 µs',
+      'cpu µs parent',
+      'child',
+    ],
     style: { head: [], border: [], compact: true },
   });
   for (const cell of cells) {
     const { calls_per_second: calls, ratio_to_raw: ratio } = cell;
     table.push([
-      ...[cell.bytes, cell.in_flight, cell.contender, calls.median.toFixed(0), `${calls.low.toFixed(0)}-${calls.high.toFixed(0)}`],
-      ...[ratio.median.toFixed(2), `${ratio.low.toFixed(2)}-${ratio.high.toFixed(2)}`, cell.p50_us.toFixed(0), cell.p99_us.toFixed(0)],
+      ...[cell.bytes, cell.in_flight, cell.contender, calls.median.toFixed(0), showRange(calls)],
+      ...[ratio.median.toFixed(2), showRange(ratio, 2), cell.p50_us.toFixed(0), cell.p99_us.toFixed(0)],
       ...[show(cell.parent_cpu_us), show(cell.child_cpu_us)],
     ]);
   }

@@ -1,6 +1,6 @@
 import { keyOf } from './contenders/contender.ts';
 import { contenders, measureRounds } from './rounds.ts';
-import type { Report } from './run.ts';
+import type { Report } from './suites.ts';
 
 /** The child asks for an entry of so many bytes, and gets it. */
 export const measure = (): Promise<Report> =>

@@ -4,9 +4,10 @@ import { drive } from './children/drive.js';
 import type { Driven } from './contenders/contender.ts';
 import { type Fleet, idOf, openFleet } from './many-plugins.ts';
 import { createOwner } from './owner.ts';
+import { tell } from './progress.ts';
 import { clients, createTokens, openClients } from './rest-clients.ts';
-import type { Report } from './run.ts';
 import { type Spread, spread } from './spread.ts';
+import type { Report } from './suites.ts';
 
 const steps = [1, 10, 100, 300];
 const rounds = 3;
@@ -74,12 +75,12 @@ export async function measure(): Promise<Report> {
     const rows: Step[] = [];
     let active = 0;
     for (const plugins of steps) {
-      process.stderr.write(`${plugins} plugins …\n`);
+      tell(`${plugins} plugins`);
       const tookMs = await fleet.grow(plugins);
       rows.push(await measureStep(fleet, tokens, plugins, tookMs / (plugins - active)));
       active = plugins;
     }
-    process.stderr.write('restart …\n');
+    tell('restart');
     const restartMs = await fleet.restart();
     const line = `restart of the service: all ${most} armed ${Math.round(restartMs)} ms after its start`;
     return { table: `${draw(rows)}\n${line}`, figures: { clients, steps: rows, restart_ms: restartMs } };

@@ -9,11 +9,15 @@ export const spread = (values: readonly number[]): Spread => ({
   high: quantile(values, 0.9) ?? Number.NaN,
 });
 
+/** With a word in between: a dash would look like a sign. */
+export const showRange = ({ low, high }: Spread, digits = 0): string => `${low.toFixed(digits)} to ${high.toFixed(digits)}`;
+
 /** Two cells of a table. */
-export const showSpread = ({ median, low, high }: Spread, digits = 0): [string, string] => [
-  median.toFixed(digits),
-  `${low.toFixed(digits)}-${high.toFixed(digits)}`,
-];
+export const showSpread = (all: Spread, digits = 0): [string, string] => [all.median.toFixed(digits), showRange(all, digits)];
+
+/** What one thing takes more than another. Where some rounds say that it takes less, the machine's own ups and downs are larger than it. */
+export const showMore = (more: Spread, digits = 0): [string, string] =>
+  more.low > 0 ? showSpread(more, digits) : ['-', 'lost in the noise'];
 
 /** Each round against the other of the same round. */
 export const ratios = (values: readonly number[], base: readonly number[]): Spread =>

@@ -12,8 +12,9 @@ import { createUidPool } from '../supervisor/sandbox/uids.ts';
 import { compilePlugin } from '../test/support/native-plugin.ts';
 import { openWorkshop, type RealOptions, type Workshop } from '../test/support/real-runtime.ts';
 import { createOwner } from './owner.ts';
-import type { Report } from './run.ts';
+import { tell } from './progress.ts';
 import { ratios, type Spread, showSpread, spread } from './spread.ts';
+import type { Report } from './suites.ts';
 
 const rounds = 15;
 const burstRounds = 3;
@@ -107,6 +108,7 @@ export async function measure(): Promise<Report> {
     ...(native ? [[names.native, createWhole(workshop, native)] satisfies [string, Start]] : []),
   ];
   const tookMs = new Map<string, number[]>(starts.map(([name]) => [name, []]));
+  tell(`${rounds + 1} rounds of single starts`);
   for (let round = 0; round <= rounds; round++)
     for (let turn = 0; turn < starts.length; turn++) {
       const [name, start] = starts[(round + turn) % starts.length] as [string, Start]; // the index is within
@@ -118,12 +120,13 @@ export async function measure(): Promise<Report> {
   const rows: Row[] = [...tookMs].map(([what, values]) => ({ what, ms: spread(values), against_minimal: ratios(values, base) }));
   const together: number[] = [];
   const many = createWhole(workshop, artifact, burst);
+  tell(`${burst} children at once`);
   for (let round = 0; round < burstRounds; round++) together.push(await many());
   return { table: draw(rows, spread(together)), figures: { rounds, rows, [`${burst}_at_once_ms`]: spread(together) } };
 }
 
 function draw(rows: readonly Row[], together: Spread): string {
-  const head = ['spawn to ready', 'ms', 'low-high', 'x minimal', 'low-high'];
+  const head = ['spawn to ready', 'ms', 'low to high', 'x minimal', 'low to high'];
   const table = new Table({ head, style: { head: [], border: [], compact: true } });
   for (const { what, ms, against_minimal } of rows) table.push([what, ...showSpread(ms, 1), ...showSpread(against_minimal, 2)]);
   table.push([`${burst} JS children at once, all ready`, ...showSpread(together), '', '']);

@@ -9,8 +9,9 @@ import { createKvStore } from '../supervisor/kv-store.ts';
 import { openConnection, openModes } from '../supervisor/sqlite-connection.ts';
 import { createQuietLog } from '../test/support/quiet-log.ts';
 import { drive } from './children/drive.js';
-import type { Report } from './run.ts';
+import { tell } from './progress.ts';
 import { ratios, type Spread, showSpread, spread } from './spread.ts';
+import type { Report } from './suites.ts';
 
 const rounds = 9;
 const stretchMs = 300;
@@ -96,9 +97,11 @@ export async function measure(): Promise<Report> {
   const folder = await mkdtemp(join(tmpdir(), 'lattice-bench-'));
   const database = await openDatabase({ file: join(folder, 'lattice.db'), clock: createRealClock(), log: createQuietLog() });
   try {
+    tell('audit rows');
     await measureAudit(database); // code is compiled on first use
     const audits = [];
     for (let round = 0; round < 5; round++) audits.push(await measureAudit(database));
+    tell('changes of entries');
     const kv = await measureKv(database, folder);
     const audit = {
       rows_per_second: spread(audits.map(({ rowsPerSecond }) => rowsPerSecond)),
@@ -115,7 +118,10 @@ export async function measure(): Promise<Report> {
 type Audit = { rows_per_second: Spread; cpu_us_per_row: Spread; delay_p99_ms: Spread };
 
 function draw(audit: Audit, kv: Awaited<ReturnType<typeof measureKv>>): string {
-  const table = new Table({ head: ['what', 'median', 'low-high', 'x insert', 'low-high'], style: { head: [], border: [], compact: true } });
+  const table = new Table({
+    head: ['what', 'median', 'low to high', 'x insert', 'low to high'],
+    style: { head: [], border: [], compact: true },
+  });
   table.push(['audit rows/s through the chain', ...showSpread(audit.rows_per_second, 0), '', '']);
   table.push(['  cpu µs a row, all threads', ...showSpread(audit.cpu_us_per_row, 1), '', '']);
   table.push(['  event-loop delay p99 ms', ...showSpread(audit.delay_p99_ms, 1), '', '']);

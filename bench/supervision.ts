@@ -5,7 +5,8 @@ import { readBomb } from '../test/children/bombs/compile-native.ts';
 import { openWorkshop, type RealRuntime, type Workshop } from '../test/support/real-runtime.ts';
 import { type Abuse, listAbuses } from './abuses.ts';
 import { callUntil, createWindow, median, quantile } from './neighbour.ts';
-import type { Report } from './run.ts';
+import { tell } from './progress.ts';
+import type { Report } from './suites.ts';
 
 type Round = { detectionMs: number | null; recoveryMs: number | null; rssGrowthBytes: number; quietMs: number[]; abusedMs: number[] };
 export type Row = {
@@ -193,7 +194,7 @@ export async function measureAbuses(workshop: Workshop, abuses: readonly Abuse[]
     await neighbour.runtime.arm();
     await callUntil(neighbour, clock, createWindow(clock, quietMs)); // code is compiled on first use
     for (const abuse of abuses) {
-      process.stderr.write(`${abuse.name} …\n`);
+      tell(abuse.name);
       rows.push(await measureAbuse(workshop, abuse, neighbour));
     }
   } finally {
@@ -205,6 +206,7 @@ export async function measureAbuses(workshop: Workshop, abuses: readonly Abuse[]
 export async function measure(): Promise<Report> {
   const workshop = await openWorkshop();
   const { table, rows } = await measureAbuses(workshop, listAbuses());
+  tell(`stop of ${manyPlugins} plugins`);
   const stop = await measureStop(workshop);
   const line = `${stop.plugins} plugins, half of them deaf, busy or silent: stopped together in ${Math.round(stop.stopMs)} ms`;
   return { table: `${table}\n${line}`, figures: { level: workshop.level, abuses: rows, stop } };

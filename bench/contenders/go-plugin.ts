@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { tell } from '../progress.ts';
 import type { Contender, Driven } from './contender.ts';
 
 const script = fileURLToPath(new URL('../go-plugin/build.sh', import.meta.url));
@@ -15,7 +16,7 @@ export function findGoPlugin(): Contender | null {
   const folder = mkdtempSync(join(tmpdir(), 'lattice-go-'));
   const file = join(folder, 'contender');
   try {
-    process.stderr.write('building go-plugin …\n');
+    tell('building go-plugin');
     execFileSync(script, [file], { env: { PATH: process.env.PATH, HOME: folder }, stdio: ['ignore', 'inherit', 'inherit'] });
   } catch {
     rmSync(folder, { recursive: true, force: true });
