@@ -1,4 +1,5 @@
 import { createDenseParser, type DenseParser } from './dense-json.ts';
+import { parseJson } from './parse-json.ts';
 import { type Refused, refuse } from './strict-json.ts';
 import { costs } from './work.ts';
 
@@ -28,7 +29,7 @@ export function createDenseMessage(text: string, depth: number): DenseMessage {
     const wanted: { key: string; parser: DenseParser }[] = [];
     const dense: string[] = [];
     for (const [key, { from, to, values }] of looking.members())
-      if (values <= plainValues) message[key] = JSON.parse(text.slice(from, to));
+      if (values <= plainValues) message[key] = parseJson(text.slice(from, to));
       else dense.push(key);
     const { method } = message;
     for (const key of dense) {

@@ -1,4 +1,5 @@
 import { isAscii, isUtf8 } from 'node:buffer';
+import { createDenseParser } from './dense-json.ts';
 import { createShapeScanner, type JsonShape } from './json-shape.ts';
 import { wireLimits } from './version.ts';
 
@@ -81,9 +82,9 @@ function countKeys(value: unknown): number {
 }
 
 function countEscapedKeys(value: unknown): number {
-  const walk = { keys: 0, fault: null as Parsed | null, surrogates: true };
+  const walk = newWalk(true);
   visit(value, walk);
-  return walk.fault ? Number.NaN : walk.keys;
+  return walk.fault || walk.misread ? Number.NaN : walk.keys;
 }
 
 export function parseStrictText(text: string, depth: number = wireLimits.depth): Parsed {
@@ -98,12 +99,21 @@ export function parseStrictText(text: string, depth: number = wireLimits.depth):
     // V8 quotes the text in its message; only the kind of fault may leave this function.
     return refuse('invalid-json', /end of JSON|Unterminated/.test(String(error)) ? 'the text ends early' : 'the text is not JSON');
   }
-  const walk = { keys: 0, fault: null as Parsed | null, surrogates: shape.escapes };
+  const walk = newWalk(shape.escapes);
   visit(value, walk);
+  if (walk.misread) return parseOneByOne(text, depth);
   if (walk.fault) return walk.fault;
   // JSON.parse keeps the last of equal keys: then the value has fewer keys than the text has colons.
   if (walk.keys !== shape.colons) return refuse('duplicate-key');
   return { ok: true, value };
+}
+
+/** Reads each key by itself: see parse-json.ts for what JSON.parse makes of a key that may have a backslash. */
+function parseOneByOne(text: string, depth: number): Parsed {
+  const parser = createDenseParser(text, { depth, build: true });
+  parser.step(Number.POSITIVE_INFINITY);
+  const fault = parser.fault();
+  return fault ? refuse(fault) : { ok: true, value: parser.value() };
 }
 
 /** Counts colons outside strings and the deepest nesting, before anything is interpreted. Jumps over strings with indexOf. */
@@ -145,7 +155,8 @@ function isEscaped(text: string, quote: number): boolean {
   return (quote - at) % 2 === 0;
 }
 
-type Walk = { keys: number; fault: Parsed | null; surrogates: boolean };
+type Walk = { keys: number; fault: Parsed | null; surrogates: boolean; misread: boolean };
+const newWalk = (surrogates: boolean): Walk => ({ keys: 0, fault: null, surrogates, misread: false });
 
 function visit(value: unknown, walk: Walk): void {
   if (typeof value === 'number') {
@@ -164,6 +175,7 @@ function visit(value: unknown, walk: Walk): void {
   for (const key in value) {
     walk.keys++;
     if (key === '__proto__') walk.fault = refuse('forbidden-key');
+    if (key.includes('\\')) walk.misread = true; // or so it may be
     if (walk.surrogates && !key.isWellFormed()) walk.fault = refuse('lone-surrogate');
     visit((value as Record<string, unknown>)[key], walk);
   }

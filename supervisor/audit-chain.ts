@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { parseJson } from '../protocol/parse-json.ts';
 import type { AuditRow } from './audit.ts';
 import type { Sql } from './database.ts';
 
@@ -75,7 +76,7 @@ async function readMarker(sql: Sql): Promise<Head | null> {
 
 function tellsOf(row: AuditRow, marker: Head): boolean {
   try {
-    const { through, hash: kept } = JSON.parse(row.summary) as { through?: unknown; hash?: unknown };
+    const { through, hash: kept } = parseJson(row.summary) as { through?: unknown; hash?: unknown };
     return through === marker.seq && kept === marker.hash;
   } catch {
     return false;

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { HostError } from '../protocol/errors.ts';
+import { parseJson } from '../protocol/parse-json.ts';
 import { type Head, holdsHead, type Verdict, verifyChain } from './audit-chain.ts';
 import type { Clock, Timer } from './clock.ts';
 import type { Database, Sql } from './database.ts';
@@ -17,7 +18,7 @@ export async function readHeadFile(file: string): Promise<Head | null> {
   });
   if (text === null) return null;
   try {
-    const { seq, hash } = JSON.parse(text) as Partial<Record<keyof Head, unknown>>; // checked in the next line
+    const { seq, hash } = parseJson(text) as Partial<Record<keyof Head, unknown>>; // checked in the next line
     if (Number.isSafeInteger(seq) && typeof hash === 'string' && /^[0-9a-f]{64}$/.test(hash)) return { seq: Number(seq), hash };
   } catch {}
   throw unreadable();

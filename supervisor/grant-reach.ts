@@ -1,5 +1,6 @@
 import { HostError } from '../protocol/errors.ts';
 import type { HostMethod, ParsedParams } from '../protocol/host-methods.ts';
+import { parseJson } from '../protocol/parse-json.ts';
 import type { Grant } from './broker.ts';
 import { egressLine, isListed } from './host/egress-rules.ts';
 
@@ -24,7 +25,7 @@ function egressReach({ url }: ParsedParams<'http.fetch'>, grant: Grant): HostErr
   return new HostError('egress-blocked', `${grant.pluginId} may not connect to ${parsed.hostname}:${port}`, {
     rule: 'egress-not-listed',
     ...(line !== null && grant.egressSetBy === 'operator'
-      ? { hint: `the operator sets its hosts: lattice plugins egress ${grant.pluginId} --allow ${JSON.parse(line)}` }
+      ? { hint: `the operator sets its hosts: lattice plugins egress ${grant.pluginId} --allow ${parseJson(line)}` }
       : line === null
         ? { hint: 'no manifest line could allow this host' }
         : { pointer: '/egress/-', line, hint: `add ${line} to "egress" in the manifest` }),

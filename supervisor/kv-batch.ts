@@ -1,4 +1,5 @@
 import { asHostError, HostError } from '../protocol/errors.ts';
+import { parseJson } from '../protocol/parse-json.ts';
 import type { AuditEntry } from './audit.ts';
 import type { Tx } from './database.ts';
 import { damagedEntry, isWhole } from './kv-checksums.ts';
@@ -70,10 +71,10 @@ async function lookUp(tx: Tx, state: State, buckets: string[], names: [bucket: s
         CROSS JOIN kv_entries AS e ON e.bucket = w.value ->> 0 AND e.key = w.value ->> 1) AS held`,
     [JSON.stringify(buckets), JSON.stringify(names)],
   );
-  for (const [bucket, keys, bytes, revision] of JSON.parse(texts?.counters ?? '[]') as [string, number, number, number][])
+  for (const [bucket, keys, bytes, revision] of parseJson(texts?.counters ?? '[]') as [string, number, number, number][])
     state.counters.set(bucket, { bucket, keys, bytes, revision });
   type Stored = [bucket: string, key: string, bytes: number, revision: number, valueCrc: number, entryCrc: number];
-  for (const [bucket, key, bytes, revision, value_crc, entry_crc] of JSON.parse(texts?.held ?? '[]') as Stored[]) {
+  for (const [bucket, key, bytes, revision, value_crc, entry_crc] of parseJson(texts?.held ?? '[]') as Stored[]) {
     const damaged = !isWhole({ bucket, key, bytes, revision, value_crc, entry_crc });
     state.held.set(entryName(bucket, key), { bucket, key, bytes, revision, damaged });
   }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { asHostError, HostError } from '../protocol/errors.ts';
+import { parseJson } from '../protocol/parse-json.ts';
 import { exitCodeOf } from './cli/exit-codes.ts';
 import { type Clock, createRealClock } from './clock.ts';
 import { type Config, readConfig } from './config.ts';
@@ -36,7 +37,7 @@ export async function runService(
     const log = createLog(config.logLevel);
     process.on('unhandledRejection', (reason) => log.error('fault', { error: describe(reason) })); // a part's fault stays its own
     const clock = createRealClock();
-    const { version } = JSON.parse(readFileSync(packageJson, 'utf8')) as { version: string };
+    const { version } = parseJson(readFileSync(packageJson, 'utf8')) as { version: string };
     const service = await startService({
       config,
       clock,

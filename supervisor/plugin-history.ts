@@ -1,3 +1,4 @@
+import { parseOwnJson } from '../protocol/parse-json.ts';
 import type { Sql, Tx } from './database.ts';
 import type { AcceptedBundle, Consent, ConsentKind, PluginRecord, Terms } from './plugin-store.ts';
 
@@ -32,8 +33,8 @@ export async function readHistories(sql: Sql, id: string | null): Promise<(plugi
 
 const parseConsent = ({ plugin: _plugin, capabilities, egress, ...rest }: StoredConsent): Consent => ({
   ...rest,
-  capabilities: JSON.parse(capabilities),
-  egress: JSON.parse(egress),
+  capabilities: parseOwnJson(capabilities),
+  egress: parseOwnJson(egress),
 });
 
 type Consented = { kind: ConsentKind; actor: string | null; time: string };

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asHostError } from '../protocol/errors.ts';
+import { parseJson } from '../protocol/parse-json.ts';
 import { type Clock, timestamp } from './clock.ts';
 import { asDiskError } from './disk-fault.ts';
 import type { Log } from './log.ts';
@@ -147,7 +148,7 @@ function readLines(file: string): LogLine[] {
   }
   return text.split('\n').flatMap((line) => {
     try {
-      return line === '' ? [] : [JSON.parse(line) as LogLine]; // written by this file
+      return line === '' ? [] : [parseJson(line) as LogLine]; // written by this file
     } catch {
       return []; // the half line of a crash
     }

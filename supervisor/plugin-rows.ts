@@ -1,7 +1,8 @@
 import { HostError } from '../protocol/errors.ts';
+import { parseOwnJson } from '../protocol/parse-json.ts';
 import type { Sql } from './database.ts';
 import { type History, readHistories } from './plugin-history.ts';
-import type { PluginRecord } from './plugin-store.ts';
+import type { Health, PluginRecord } from './plugin-store.ts';
 
 type Stored = Omit<PluginRecord, 'config' | 'operatorEgress' | 'health' | keyof History> & {
   config: string;
@@ -35,6 +36,6 @@ export async function loadPlugin(sql: Sql, id: string): Promise<PluginRecord> {
 }
 
 function parseStored({ exits, crashTimesMs, broken, generation, config, operatorEgress, ...rest }: Stored, history: History): PluginRecord {
-  const health = { exits: JSON.parse(exits), crashTimesMs: JSON.parse(crashTimesMs), broken: broken === 1, generation };
-  return { ...rest, ...history, config: JSON.parse(config), operatorEgress: JSON.parse(operatorEgress), health };
+  const health: Health = { exits: parseOwnJson(exits), crashTimesMs: parseOwnJson(crashTimesMs), broken: broken === 1, generation };
+  return { ...rest, ...history, config: parseOwnJson(config), operatorEgress: parseOwnJson(operatorEgress), health };
 }

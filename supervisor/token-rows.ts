@@ -1,5 +1,6 @@
 import { hash, randomBytes } from 'node:crypto';
 import { HostError } from '../protocol/errors.ts';
+import { parseOwnJson } from '../protocol/parse-json.ts';
 import type { Scope } from '../protocol/scopes.ts';
 import type { Database, Sql, Tx } from './database.ts';
 
@@ -45,7 +46,7 @@ export async function revokeToken(tx: Tx, id: string, actor: string | null, now:
   const token = rows.find((row) => row.id === id);
   if (!token) throw new HostError('not-found', `there is no token ${id}`, { hint: 'see `lattice token list`' });
   if (token.revokedAt !== null) return;
-  const administers = (row: Stored) => isInForce(row, now) && JSON.parse(row.scopes).includes('token:admin');
+  const administers = (row: Stored) => isInForce(row, now) && parseOwnJson<Scope[]>(row.scopes).includes('token:admin');
   if (administers(token) && !rows.some((row) => row.id !== id && row.revokedAt === null && administers(row))) {
     const hint = 'create another token with the scope token:admin first, or use `lattice token reset`';
     throw new HostError('conflict', `${id} is the last token that may manage tokens`, { rule: 'last-admin-token', hint });
@@ -64,12 +65,12 @@ export async function readLive(database: Database): Promise<Map<string, LiveToke
   return new Map(
     rows.map(({ id, name, plugin, expiresAt, ...row }) => [
       row.hash,
-      { id, name, plugin, expiresAt, hash: row.hash, scopes: JSON.parse(row.scopes), adminFile: row.adminFile === 1 },
+      { id, name, plugin, expiresAt, hash: row.hash, scopes: parseOwnJson(row.scopes), adminFile: row.adminFile === 1 },
     ]),
   );
 }
 
 export async function listTokens(sql: Sql): Promise<TokenRecord[]> {
   const rows = await sql.all<Stored>(`SELECT ${columns} FROM tokens ORDER BY created_at, id`);
-  return rows.map(({ hash: _hash, adminFile: _adminFile, ...rest }) => ({ ...rest, scopes: JSON.parse(rest.scopes) }));
+  return rows.map(({ hash: _hash, adminFile: _adminFile, ...rest }) => ({ ...rest, scopes: parseOwnJson(rest.scopes) }));
 }

@@ -42,6 +42,25 @@ t.test('given the runner that every child loads, when it is built, then it holds
   t.match(text, /\$\/cancelRequest/);
 });
 
+/** Who may call JSON.parse: what guards it, what reads single strings or places of faults, and what reads keys that are all ours. */
+const plainParsers = [
+  'protocol/dense-json.ts',
+  'protocol/parse-json.ts',
+  'protocol/strict-json.ts',
+  'supervisor/publish/locate-json-fault.ts',
+  'supervisor/sandbox/boot.ts',
+  'supervisor/sandbox/canary.ts',
+  'supervisor/sandbox/status.ts',
+];
+
+t.test(
+  'given the sources of service and runner, when they read JSON, then by parse-json.ts or strict-json.ts, because JSON.parse may misread escaped keys',
+  async (t) => {
+    const files = globSync('{protocol,supervisor,runner-child}/**/*.ts', { cwd: root });
+    t.same(files.filter((file) => readFileSync(join(root, file), 'utf8').includes('JSON.parse(')).sort(), plainParsers);
+  },
+);
+
 t.test('given all sources, when their files are listed, then none is a drawer for odds and ends', async (t) => {
   const files = globSync('{protocol,supervisor,runner-child,plugins}/**/*.ts', { cwd: root });
   t.same(

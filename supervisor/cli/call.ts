@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { HostError } from '../../protocol/errors.ts';
+import { parseJson } from '../../protocol/parse-json.ts';
 import type { Cli } from './cli.ts';
 import { apiPath, asAnsweredError, type Client } from './client.ts';
 import { readJsonArgument } from './options.ts';
@@ -45,9 +46,9 @@ async function call(cli: Cli, asked: Asked, payload: string | undefined, progres
 /** Each progress is a line on stderr, so that stdout holds the result alone. */
 async function follow(cli: Cli, client: Client, body: object): Promise<unknown> {
   for await (const { event, data } of client.events('/api/plugins/call', { method: 'POST', body })) {
-    if (event === 'progress') await cli.note(visibleJson(JSON.parse(data)));
-    if (event === 'result') return JSON.parse(data);
-    if (event === 'problem') throw asAnsweredError(JSON.parse(data));
+    if (event === 'progress') await cli.note(visibleJson(parseJson(data)));
+    if (event === 'result') return parseJson(data);
+    if (event === 'problem') throw asAnsweredError(parseJson(data));
   }
   throw new HostError('unavailable', 'the service ended before it answered', { hint: 'see whether it still runs' });
 }

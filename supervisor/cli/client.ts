@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { HostError, isErrorCode } from '../../protocol/errors.ts';
+import { parseJson } from '../../protocol/parse-json.ts';
 import { http } from '../lean-http.ts';
 import { AnsweredError, NotRunning } from './exit-codes.ts';
 import type { Service } from './locate.ts';
@@ -82,7 +83,7 @@ async function readAnswer(answer: IncomingMessage, url: URL): Promise<unknown> {
   });
   let value: unknown;
   try {
-    value = JSON.parse(Buffer.concat(bytes).toString('utf8'));
+    value = parseJson(Buffer.concat(bytes).toString('utf8'));
   } catch (error) {
     throw new HostError(
       'internal',

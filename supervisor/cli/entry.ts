@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseJson } from '../../protocol/parse-json.ts';
 import { createRealClock } from '../clock.ts';
 import { findPackageRoot } from '../package-root.ts';
 
@@ -15,7 +16,7 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 const root = findPackageRoot();
-const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }; // our own file
+const { version } = parseJson(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }; // our own file
 const { env: environment, stdin, stdout, stderr } = process;
 const uid = process.geteuid?.() ?? -1;
 const io = { environment, stdin, stdout, stderr, clock: createRealClock(), projectRoot: root, uid, onInterrupt };

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { HostError } from '../../protocol/errors.ts';
+import { parseJson } from '../../protocol/parse-json.ts';
 import type { LogLine } from '../plugin-view.ts';
 import type { Cli } from './cli.ts';
 import { apiPath } from './client.ts';
@@ -49,7 +50,7 @@ async function followLog(cli: Cli, id: string, { run, prev, last }: Options): Pr
     throw new HostError('invalid-params', 'one run cannot be followed', { hint: 'leave out --run or --follow' });
   const events = (await cli.connect()).events(apiPath('plugins', id, 'logs'), { query: { follow: 1, last } });
   for await (const { event, data } of events) {
-    const value: unknown = JSON.parse(data);
+    const value: unknown = parseJson(data);
     if (event === 'line') await cli.showLine(value, () => formatLine(cli, value as LogLine)); // what the event `line` carries
     if (event === 'dropped') await cli.note('some lines were left out: this terminal is slower than the plugin');
     if (event === 'end') throw new HostError('unavailable', 'the service has stopped', { hint: 'follow again once it runs' });

@@ -1,4 +1,5 @@
 import { HostError } from '../../protocol/errors.ts';
+import { parseJson } from '../../protocol/parse-json.ts';
 
 /**
  * What is kept of a feed. `position`: all before it was accepted. `sending`: the name of the place where the batch ends that was being
@@ -12,7 +13,7 @@ export function parseFeedCursor(text: string | null): FeedCursor {
   if (text === null) return { position: null, sending: null };
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch {
     value = null;
   }

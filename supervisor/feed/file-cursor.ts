@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { HostError } from '../../protocol/errors.ts';
+import { parseJson } from '../../protocol/parse-json.ts';
 
 /**
  * A place in a file that may be renamed, copied, truncated or replaced: which file it was, how far it was read, and a hash of its first
@@ -19,7 +20,7 @@ const isDigits = (value: unknown): value is string => typeof value === 'string' 
 export function parseFileCursor(text: string): FileCursor {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch {
     value = null;
   }

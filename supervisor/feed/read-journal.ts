@@ -1,5 +1,6 @@
 import { execa } from 'execa';
 import { HostError } from '../../protocol/errors.ts';
+import { parseJson } from '../../protocol/parse-json.ts';
 import { type Clock, delay } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { FeedLine, FeedSource, ReadOptions } from './feed-source.ts';
@@ -122,7 +123,7 @@ async function runOnce(
 /** An entry that cannot be read (it was longer than is kept) has no place of its own either; the next one's covers it. */
 function toFeedLine(text: string): FeedLine[] {
   try {
-    const cursor: unknown = JSON.parse(text).__CURSOR;
+    const cursor = (parseJson(text) as { __CURSOR?: unknown } | null)?.__CURSOR;
     return typeof cursor === 'string' && cursorPattern.test(cursor) ? [{ text, id: cursor, cursor }] : [];
   } catch {
     return [];

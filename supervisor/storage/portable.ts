@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { HostError } from '../../protocol/errors.ts';
+import { parseJson } from '../../protocol/parse-json.ts';
 import type { Row } from '../database.ts';
 import { prepareDatabaseFile } from '../database-file.ts';
 import { listMigrations, migrationsDir, readSchemaVersion } from '../migrate.ts';
@@ -137,7 +138,7 @@ async function listTables(connection: Connection): Promise<Table[]> {
 
 function parseLine(line: string, at: number): Row {
   try {
-    const value: unknown = JSON.parse(line);
+    const value: unknown = parseJson(line);
     if (typeof value === 'object' && value !== null) return { ...value };
   } catch {}
   throw refuse(at, 'it is not a JSON object');

@@ -2,6 +2,7 @@ import { readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { HostError } from '../../protocol/errors.ts';
+import { parseJson } from '../../protocol/parse-json.ts';
 import { replaceFile, syncDirectory } from '../durable-file.ts';
 import type { DatabaseFault } from './inspect-database.ts';
 
@@ -24,7 +25,7 @@ export async function readSafeMode(dataDir: string): Promise<SafeModeRecord | nu
   });
   if (text === null) return null;
   try {
-    return record.parse(JSON.parse(text));
+    return record.parse(parseJson(text));
   } catch {
     return { since: '', rule: 'safe-mode-unreadable', detail: `${safeModeFile} is damaged`, set_aside: null };
   }

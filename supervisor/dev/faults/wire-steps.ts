@@ -1,4 +1,5 @@
 import { classifyMessage, type MessageId } from '../../../protocol/message.ts';
+import { parseJson } from '../../../protocol/parse-json.ts';
 import type { Direction } from '../harness/interposer.ts';
 
 /** Where in the conversation a message stands. `names` are all that a fault may call it by, the plainest first. */
@@ -42,7 +43,7 @@ function nameRequest(direction: Direction, method: string, params: unknown): str
 
 function readObject(line: string): Record<string, unknown> | null {
   try {
-    const value: unknown = JSON.parse(line);
+    const value: unknown = parseJson(line);
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
   } catch {
     return null; // not a message

@@ -1,5 +1,6 @@
 import { hostMethods } from '../../../protocol/host-methods.ts';
 import type { Manifest } from '../../../protocol/manifest-form.ts';
+import { parseJson } from '../../../protocol/parse-json.ts';
 import { type Askable, type BrokerDeps, createBroker, type Dispatch, type RateLimiters } from '../../broker.ts';
 import { type Clock, createRealClock } from '../../clock.ts';
 import { createLaunch } from '../../launch-plugin.ts';
@@ -171,7 +172,7 @@ const createRates = (clock: Clock, isUnlimited: boolean): RateLimiters =>
 
 function readMessage(line: string): unknown {
   try {
-    return JSON.parse(line) as unknown;
+    return parseJson(line) as unknown;
   } catch {
     return line; // no message: what the plugin printed to stdout
   }

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { HostError } from '../../../protocol/errors.ts';
 import { schemaV3, signingBytes } from '../../../protocol/manifest.ts';
+import { parseJson } from '../../../protocol/parse-json.ts';
 import { schemaV2 } from '../../../protocol/public-manifest.ts';
 import { parseStrict } from '../../../protocol/strict-json.ts';
 import type { LoadedBundle } from '../../loaded-bundle.ts';
@@ -63,7 +64,7 @@ function loadBundle(folder: string, key: KeyObject): LoadedBundle {
 }
 
 function verifyOwn(manifest: Buffer, artifact: Buffer, key: KeyObject): LoadedBundle {
-  const { publisher } = JSON.parse(manifest.toString('utf8')) as { publisher: unknown }; // an object: both callers have parsed it
+  const { publisher } = parseJson(manifest.toString('utf8')) as { publisher: unknown }; // an object: both callers have parsed it
   const policy = parseTrustPolicy(Buffer.from(JSON.stringify({ trusted_publishers: { [String(publisher)]: publicKeyText(key) } })));
   const artifactSha256 = hash('sha256', artifact, 'hex');
   const verdict = verifyManifest(manifest, artifactSha256, policy, 0);

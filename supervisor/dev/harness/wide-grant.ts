@@ -1,5 +1,6 @@
 import { type Capability, capabilityNames, typeRefusal } from '../../../protocol/capabilities.ts';
 import { type HostMethod, hostMethods, isHostMethod } from '../../../protocol/host-methods.ts';
+import { parseJson } from '../../../protocol/parse-json.ts';
 import type { Dispatch, Grant } from '../../broker.ts';
 import { egressLine } from '../../host/egress-rules.ts';
 import { portOf } from '../../host/fetch-request.ts';
@@ -25,7 +26,7 @@ export function createWideGrant(pluginId: string, type: Parameters<typeof typeRe
 
   function addHost(url: URL | null): void {
     const line = url && /^https?:$/.test(url.protocol) ? egressLine(url.hostname, portOf(url)) : null;
-    if (line !== null) addOnce(egress, JSON.parse(line) as string); // the line is a JSON text
+    if (line !== null) addOnce(egress, parseJson(line) as string); // the line is a JSON text
   }
 
   function widen(method: HostMethod, params: unknown): void {

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { asHostError, errorTable, HostError } from '../../../protocol/errors.ts';
 import { hostMethodNames } from '../../../protocol/host-methods.ts';
+import { parseJson } from '../../../protocol/parse-json.ts';
 import { describeSchema } from '../../describe-schema.ts';
 import { runCommand } from '../console/commands.ts';
 import { describeEvent } from '../console/describe-event.ts';
@@ -124,7 +125,7 @@ async function readBody(request: IncomingMessage): Promise<Record<string, unknow
     chunks.push(chunk as Buffer);
   }
   try {
-    const value: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    const value: unknown = parseJson(Buffer.concat(chunks).toString('utf8'));
     if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
   } catch {
     // told below

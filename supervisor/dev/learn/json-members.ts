@@ -1,3 +1,5 @@
+import { parseJson } from '../../../protocol/parse-json.ts';
+
 /** Where the members of a JSON object's text stand, so that one can be changed and the rest stays as its author wrote it. */
 type Member = { name: string; start: number; valueStart: number; end: number };
 
@@ -9,7 +11,7 @@ function listMembers(text: string): Member[] {
     if (text[at] !== '"') return members;
     const start = at;
     at = endOfString(text, at);
-    const name = JSON.parse(text.slice(start, at)) as string; // a JSON string
+    const name = parseJson(text.slice(start, at)) as string; // a JSON string
     const valueStart = skip(text, skip(text, at, /\s/) + 1, /\s/);
     at = endOfValue(text, valueStart);
     members.push({ name, start, valueStart, end: at });

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Capability } from '../../../protocol/capabilities.ts';
 import type { Resources } from '../../../protocol/manifest.ts';
 import type { Manifest } from '../../../protocol/manifest-form.ts';
+import { parseJson } from '../../../protocol/parse-json.ts';
 import type { Used } from '../harness/wide-grant.ts';
 import { setMember } from './json-members.ts';
 import type { Peak } from './measure-peak.ts';
@@ -44,4 +45,4 @@ const isCalledFromOutside = (name: Capability): boolean => name === 'worker:rout
 
 /** The order of fields is the author's. */
 const isSame = (text: string, name: string, value: unknown): boolean =>
-  isDeepStrictEqual((JSON.parse(text) as Record<string, unknown>)[name], value); // the text of a manifest that was accepted
+  isDeepStrictEqual((parseJson(text) as Record<string, unknown>)[name], value); // the text of a manifest that was accepted

@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { HostError } from '../../../protocol/errors.ts';
+import { parseJson } from '../../../protocol/parse-json.ts';
 import type { Clock } from '../../clock.ts';
 import type { LoadedBundle } from '../../loaded-bundle.ts';
 import type { Direction } from '../harness/interposer.ts';
@@ -41,7 +42,7 @@ function openFile(file: string): number {
 
 function readMessage(line: string): unknown {
   try {
-    return JSON.parse(line) as unknown;
+    return parseJson(line) as unknown;
   } catch {
     return line; // no message: what the plugin printed to stdout
   }

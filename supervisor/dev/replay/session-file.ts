@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { HostError } from '../../../protocol/errors.ts';
+import { parseJson } from '../../../protocol/parse-json.ts';
 
 export const sessionSchema = 'lattice.dev.session.v1';
 
@@ -51,7 +52,7 @@ export function readSession(file: string): Session {
 
 function parseLine(name: string, line: string, number: number): unknown {
   try {
-    return JSON.parse(line) as unknown;
+    return parseJson(line) as unknown;
   } catch {
     return refuse(name, number, 'this line is not JSON');
   }
