@@ -57,6 +57,16 @@ export class CapabilityDenied extends HostError {
   }
 }
 
+/** What a plugin's own code threw: its caller hears of it without its text, and where that is. */
+export class PluginFault extends HostError {
+  constructor(pluginId: string, method: string) {
+    super('internal', `${method} of ${pluginId} threw an error`, {
+      rule: 'plugin-fault',
+      hint: `its log tells more: lattice plugins logs ${pluginId}`,
+    });
+  }
+}
+
 /** The only way an error leaves the process. What was not foreseen leaves as `internal`, without its text. */
 export const asHostError = (thrown: unknown): HostError =>
   thrown instanceof HostError ? thrown : new HostError('internal', 'internal error', {}, { cause: thrown });

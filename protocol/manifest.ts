@@ -151,6 +151,7 @@ export type ManifestFault = { code: string; detail: string };
 export type ParsedManifest =
   | { ok: true; manifest: Manifest; signed: { payload: Buffer; signature: string } }
   | { ok: false; fault: ManifestFault };
+const unsigned = 'the bundle is not signed; sign it: lattice sign <bundle> --key <file>';
 const fail = (code: string, detail: string): ParsedManifest => ({ ok: false, fault: { code, detail } });
 
 /** Reads the bytes of a manifest.json. Nothing of it is trusted: its signature has not been looked at. */
@@ -208,6 +209,7 @@ function parseV3(raw: Record<string, unknown>): ParsedManifest {
       signed: { payload: signingBytes(raw), signature: checked.data.signature_ed25519 },
     };
   const [issue] = checked.error.issues;
+  if (issue?.path[0] === 'signature_ed25519' && raw.signature_ed25519 === undefined) return fail('unsigned', unsigned);
   const rule: unknown = issue?.code === 'custom' ? issue.params?.rule : undefined;
   return fail(typeof rule === 'string' ? rule : 'invalid-manifest', `/${issue?.path.join('/') ?? ''}: ${issue?.message ?? 'refused'}`);
 }

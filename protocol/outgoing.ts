@@ -45,7 +45,10 @@ export function createOutgoing({ timers, counters, send, sendLine, unsentBytes, 
   let nextId = 1;
   let closed: HostError | null = null;
   const deadlines = createDeadlines<number>(timers, (id) =>
-    abandon(id, new HostError('deadline-exceeded', `no answer to ${pending.get(id)?.method ?? 'the request'} in time`)),
+    abandon(
+      id,
+      new HostError('deadline-exceeded', `no answer to ${pending.get(id)?.method ?? 'the request'} in time`, { rule: 'no-answer' }),
+    ),
   );
 
   function transmit(id: number): void {

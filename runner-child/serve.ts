@@ -67,7 +67,8 @@ export function createServer({ importArtifact, request, timers, afterAnswer, fai
         },
       });
     } catch (error) {
-      if (!wordOf(error)) report(error); // one with a word is an answer, and its caller reads it
+      const word = wordOf(error);
+      if (word === null || word === 'internal') report(error); // one with another word is an answer, and its caller reads it
       throw asAnswer(error);
     }
   }

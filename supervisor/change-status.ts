@@ -60,6 +60,13 @@ export function abandonExchange({ incoming, outgoing }: AcceptedPlugin): Promise
   return Promise.all([incoming?.version.runtime.close(), outgoing?.version.runtime.close()]);
 }
 
+/** What leads to where somebody wants to go, or says that they are there. */
+function hintOfTransition({ id, accepted }: PluginEntry, wanted: Status): string {
+  if (accepted === null) return `install it first: lattice plugins install ${id}`;
+  if (wanted === 'installed') return `it is installed already; what another bundle changes: lattice plugins upgrade ${id}`;
+  return `what was installed stays so; to stop it: lattice plugins disable ${id}`; // verified: nobody returns to it
+}
+
 /** What is wanted stays as it was stored, and the next start of the service goes by that. */
 const stoppedOnly = (id: string, error: HostError): HostError =>
   new HostError(error.code, `${id} is stopped, but that could not be stored: ${error.message}`, {
@@ -118,7 +125,7 @@ export function createStatusChange({ table, bundles, store, isStopping, reach }:
       throw new HostError('invalid-transition', `${request.id} is ${present}; it cannot become ${request.status}`, {
         from: present,
         to: request.status,
-        hint: 'verified -> installed -> active -> disabled -> active',
+        hint: hintOfTransition(entry, request.status),
       });
     }
     if (request.egress !== undefined && decision !== 'installed')

@@ -23,6 +23,8 @@ export function createCrashHistory({ clock, health: stored, save }: { clock: Clo
 
   return {
     recent: (): number => recentCrashes(health.crashTimesMs, steadyMs()).length,
+    /** Whether the budget of crashes is spent. */
+    isBroken: (): boolean => health.broken,
     exits: (): readonly ExitRecord[] => health.exits,
     /** Judges an end; it counts once it is kept. */
     conclude: (record: RunRecord, exit: Exit, circumstances: Circumstances): Conclusion =>

@@ -1,8 +1,9 @@
-import { asHostError, HostError } from '../protocol/errors.ts';
+import { asHostError } from '../protocol/errors.ts';
 import type { AuditEntry } from './audit.ts';
 import type { Askable, Dispatch } from './broker.ts';
 import { type Clock, type Timer, timestamp } from './clock.ts';
 import { createCrashHistory } from './crash-history.ts';
+import { givenUp, notArmed } from './given-up.ts';
 import type { Log } from './log.ts';
 import type { Health } from './plugin-store.ts';
 import { backoffDelayMs, type Cause } from './restart-policy.ts';
@@ -101,10 +102,8 @@ export function createRuntime(deps: RuntimeDeps) {
     updatedAt = timestamp(clock);
     pinger?.cancel();
     pinger = null;
-    if (state === 'ready') {
-      message = null;
-      ping();
-    }
+    if (state === 'ready') ping();
+    if (state === 'ready' || (before === 'failed' && state === 'starting')) message = null; // what it said is over
     const { generation, record } = current;
     log.info('plugin.runtime', { plugin: id, generation, from: before, to: state, on: event, message });
     const [from, to] = [publicStates[before], publicStates[state]];
@@ -180,7 +179,7 @@ export function createRuntime(deps: RuntimeDeps) {
     const { record, generation } = current;
     const stopping = stoppingStates.includes(state);
     const conclusion = history.conclude(record, exit, { generation: generation ?? 0, stopping, wantedRunning });
-    message = conclusion.message;
+    message = conclusion.fact === 'exhausted' ? `${givenUp(id)}; ${conclusion.message}` : conclusion.message;
     if (!conclusion.expected) record.fault ??= { cause: exit.cause, detail: exit.detail };
     stoppedAt = timestamp(clock);
     history.keep(conclusion.health);
@@ -201,6 +200,12 @@ export function createRuntime(deps: RuntimeDeps) {
       command('stop'); // what is under way was started with what was wanted before
       await reached('stopped', 'failed');
     }
+    return start();
+  }
+
+  /** An operator's order: crashes that it was given up for are forgotten. Waits until it is ready or has failed to be. */
+  async function start(): Promise<Armed> {
+    if (history.isBroken()) history.clear();
     command('start');
     if (closed) return { ok: false, cause: 'stopped', message: 'the service is stopping' };
     const end = await reached('ready', 'backoff', 'failed', 'stopped');
@@ -230,20 +235,20 @@ export function createRuntime(deps: RuntimeDeps) {
       current.record.fault = { cause, detail };
       handle('violated');
     },
-    /** An operator's order to forget the crashes and try again. */
-    reset(): void {
+    /** Forgets the crashes, and starts it where it does not run; waits as `arm` does. */
+    reset(): Promise<Armed> {
       history.clear();
-      command('start');
+      return start();
     },
     /** Shown failed, and not started, because the breaker was open when the service stopped. */
     markBroken(): void {
       state = 'failed';
-      message = 'it failed for good before the service was restarted; reset it to try again';
+      message = `${givenUp(id)}, before the service was restarted`;
     },
     invoke(service: string, method: string, payload: unknown, options: InvokeOptions): Promise<unknown> {
-      if (state === 'ready' && current.run) return current.run.invoke(service, method, payload, options).catch(rethrowForCaller(id));
-      const hint = `see why: lattice plugins why ${id}`;
-      return Promise.reject(new HostError('unavailable', `${id} is ${publicStates[state]}, not armed`, { hint }));
+      if (state === 'ready' && current.run)
+        return current.run.invoke(service, method, payload, options).catch(rethrowForCaller(id, `${service}.${method}`, options.timeoutMs));
+      return Promise.reject(notArmed(id, publicStates[state], state === 'failed' && history.isBroken()));
     },
     state: (): State => state,
     view: () => ({

@@ -10,7 +10,7 @@ import { requireSettable } from './operator-egress.ts';
 import { type AcceptedPlugin, asOffer, isAvailable, manifestOf, type PluginEntry, statusOf, termsOf } from './plugin-entry.ts';
 import { createPluginTable, type PluginTableDeps } from './plugin-table.ts';
 import type { Actor, CallOptions, CallRequest, PluginView, Supervisor } from './plugin-view.ts';
-import { viewExit } from './run-record.ts';
+import { codeOfFailedStart, viewExit } from './run-record.ts';
 import type { Safeguards, Settle } from './safeguards.ts';
 import { defaultInvokeTimeoutMs, viewPlugin, viewPluginDetail } from './view-plugin.ts';
 import { viewVerification } from './view-verification.ts';
@@ -136,10 +136,17 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
 
   async function reset(id: string, actor: Actor): Promise<PluginView> {
     const { record, serving } = findAccepted(id);
-    if (record.status !== 'active') throw new HostError('invalid-transition', `${id} is ${record.status}; only an active plugin is reset`);
+    if (record.status !== 'active')
+      throw new HostError('invalid-transition', `${id} is ${record.status}; only an active plugin is reset`, {
+        hint: `run it: lattice plugins activate ${id}`,
+      });
     await deps.append({ kind: 'plugin.status', plugin: id, actor: actor.id, code: 'reset', summary: '{}' });
-    serving.runtime.reset();
-    return view(find(id));
+    const armed = await serving.runtime.reset();
+    if (armed.ok || stopping) return view(find(id));
+    throw new HostError(codeOfFailedStart(armed.cause), `the crashes of ${id} are forgotten, but it did not start: ${armed.message}`, {
+      rule: armed.cause,
+      hint: `see its last lines: lattice plugins why ${id}`,
+    });
   }
 
   return {

@@ -105,7 +105,7 @@ function describeFailure(thrown: unknown, verb: string, paint: (colour: Colour, 
   const lines = [`${paint('red', `${verb} failed:`)} ${describeMessage(thrown, problem)}`, `  why:  ${titleOf(code)} (${code})`];
   if (text('line') && text('pointer')) lines.push(`  at:   ${text('pointer')}: ${text('line')}`);
   if (text('hint')) lines.push(`  hint: ${text('hint')}`);
-  if (code === 'internal' && text('request_id'))
+  else if (code === 'internal' && text('request_id'))
     lines.push(`  hint: the log of the service tells more about request ${text('request_id')}`);
   return `${lines.join('\n')}\n`;
 }

@@ -132,18 +132,14 @@ function describeOther({ differences: { routes, services, resources, identity } 
 
 const cut = (text: string): string => (text.length > 400 ? `${text.slice(0, 400)}…` : text);
 
-/** Refuses before anything is asked of the service where nobody could be asked for consent. */
-export function requireSomebody(cli: Cli, yes: boolean): void {
-  if (yes || (cli.io.stdin.isTTY && cli.io.stderr.isTTY)) return;
-  throw new HostError('invalid-params', 'this needs consent, and there is no terminal to ask on', {
-    hint: 'see what the plugin may do with `lattice plugins show <id>`, then say --yes',
-  });
-}
-
-/** Shows what it is about, and asks unless that was answered with --yes. Anything but yes is no. */
+/** Shows what it is about, and asks unless that was answered with --yes. Anything but yes is no, and so is a lack of anybody to ask. */
 export async function askConsent(cli: Cli, text: string, question: string, yes: boolean): Promise<void> {
   await cli.note(text);
   if (yes) return;
+  if (!cli.io.stdin.isTTY || !cli.io.stderr.isTTY)
+    throw new HostError('invalid-params', 'this needs consent, and there is no terminal to ask on: nothing was changed', {
+      hint: 'what you would consent to is shown above; say the same with --yes to accept it',
+    });
   const prompt = createInterface({ input: cli.io.stdin, output: cli.io.stderr });
   const closed = new Promise<string>((resolve) => prompt.once('close', () => resolve('')));
   const answer = await Promise.race([prompt.question(`${question} [y/N] `), closed]);

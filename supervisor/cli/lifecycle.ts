@@ -3,7 +3,7 @@ import { HostError } from '../../protocol/errors.ts';
 import type { PluginDetail, PluginView } from '../plugin-view.ts';
 import type { Cli } from './cli.ts';
 import { apiPath, type Client } from './client.ts';
-import { askConsent, describeExchange, describeInstall, requireSomebody } from './consent.ts';
+import { askConsent, describeExchange, describeInstall } from './consent.ts';
 import { paintState } from './plugins.ts';
 import { visible } from './visible.ts';
 
@@ -83,7 +83,6 @@ async function egress(cli: Cli, id: string, hosts: string[] | undefined): Promis
 }
 
 async function install(cli: Cli, id: string, yes: boolean, egress: string[] | undefined): Promise<void> {
-  requireSomebody(cli, yes);
   const client = await cli.connect();
   const shown = await look(client, id);
   if (shown.status === 'verified') {
@@ -99,7 +98,6 @@ async function changeStatus(cli: Cli, id: string, status: 'active' | 'disabled')
 }
 
 async function upgrade(cli: Cli, id: string, yes: boolean): Promise<void> {
-  requireSomebody(cli, yes);
   const client = await cli.connect();
   const shown = await look(client, id);
   if (!shown.upgrade) {
@@ -114,7 +112,6 @@ async function upgrade(cli: Cli, id: string, yes: boolean): Promise<void> {
 }
 
 async function rollback(cli: Cli, id: string, yes: boolean): Promise<void> {
-  requireSomebody(cli, yes);
   const client = await cli.connect();
   const shown = await look(client, id);
   if (!shown.rollback) {

@@ -32,8 +32,13 @@ async function verify(cli: Cli, folder: string, trust: string | undefined): Prom
   const artifactSha256 = hash('sha256', artifact, 'hex');
   const verdict = verifyManifest(manifest, artifactSha256, policy ?? noPolicy, cli.io.clock.wallMs());
   const about = { bundle_sha256: hash('sha256', manifest, 'hex'), artifact_sha256: artifactSha256, ...describe(verdict) };
-  const hint = policy === null ? 'name the trust policy that is to judge it with --trust' : 'lattice inspect shows what the bundle says';
-  await showChecks(cli, home, about, [...(await listChecks(verdict)), ...(await listArchive(verdict, manifest, artifact))], hint);
+  const checks = [...(await listChecks(verdict)), ...(await listArchive(verdict, manifest, artifact))];
+  await showChecks(cli, home, about, checks, hintFor(verdict, folder, policy !== null));
+}
+
+function hintFor(verdict: Verdict, folder: string, hasPolicy: boolean): string {
+  if (!verdict.ok && verdict.failed === 'manifest' && verdict.fault.code === 'unsigned') return `lattice sign ${folder} --key <file>`;
+  return hasPolicy ? 'lattice inspect shows what the bundle says' : 'name the trust policy that is to judge it with --trust';
 }
 
 /** The archive of a v2 bundle is unpacked before it runs: that must be possible, here and for this machine. */

@@ -1,5 +1,5 @@
 import Koa from 'koa';
-import { asHostError, HostError } from '../../protocol/errors.ts';
+import { asHostError, HostError, PluginFault } from '../../protocol/errors.ts';
 import type { AuditEntry } from '../audit.ts';
 import type { Clock } from '../clock.ts';
 import { asDiskError } from '../disk-fault.ts';
@@ -101,7 +101,7 @@ function isDecodable(url: string): boolean {
 function answerProblem(ctx: Koa.ParameterizedContext<State>, thrown: unknown, deps: Pick<ControlPlaneDeps, 'log' | 'deny'>): Reply | null {
   const error = asHostError(asDiskError(thrown));
   const { requestId, caller, route } = ctx.state;
-  if (error.code === 'internal') {
+  if (error.code === 'internal' && !(error instanceof PluginFault)) {
     const cause = error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : String(error.cause ?? error.stack);
     deps.log.error('http.failed', { request_id: requestId, method: ctx.method, route, cause });
   }

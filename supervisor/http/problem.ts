@@ -1,4 +1,4 @@
-import { asHostError, type ErrorCode, type ErrorDetails, errorTable, HostError } from '../../protocol/errors.ts';
+import { asHostError, type ErrorCode, type ErrorDetails, errorTable, HostError, PluginFault } from '../../protocol/errors.ts';
 
 /** What the public Lattice server calls each of our words; a word that is not here is `internal_error` there. */
 const publicCodes: Partial<Record<ErrorCode, string>> = {
@@ -33,7 +33,7 @@ export function toProblem(thrown: unknown, requestId: string): Problem {
   const error = asHostError(thrown);
   const refusal = error instanceof HttpRefusal ? error.refusal : {};
   const row = errorTable[error.code];
-  const hidden = error.code === 'internal';
+  const hidden = error.code === 'internal' && !(error instanceof PluginFault);
   const detail = hidden ? 'internal error' : error.message;
   const status = refusal.status ?? (error.details.rule === 'disk-full' ? 507 : row.http);
   return {

@@ -26,9 +26,12 @@ const answers: Record<string, unknown> = {
   nan: { status: 200, body: { n: null } },
   throwNull: { status: 500, body: { code: 'internal' } },
   throwWord: { status: 404, body: { code: 'not-found', detail: 'not your colour' } },
-  throwForeign: { status: 500, body: { code: 'internal' } },
+  throwForeign: {
+    status: 500,
+    body: { code: 'internal', rule: 'plugin-fault', detail: /^odd.throwForeign of \S+ threw an error$/, hint: /plugins logs/ },
+  },
   throwTrap: { status: 500, body: { code: 'internal' } },
-  never: { status: 504, body: { code: 'deadline-exceeded' } },
+  never: { status: 504, body: { code: 'deadline-exceeded', detail: 'odd.never did not answer within its timeout_ms (50)', hint: /./ } },
 };
 
 t.test('given a plugin that prints, when its log is read, then all is there and nothing reached the protocol', async (t) => {

@@ -88,7 +88,7 @@ const refusals: [name: string, bytes: Buffer, code: string][] = [
   [
     'without a signature',
     Buffer.from(JSON.stringify({ ...JSON.parse(signManifest(artifact, key.privateKey).toString()), signature_ed25519: undefined })),
-    'invalid-manifest',
+    'unsigned',
   ],
   [
     'with an empty signature',

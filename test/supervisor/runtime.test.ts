@@ -97,6 +97,11 @@ t.test(
     }
     t.equal(runtime.view().state, 'failed');
     t.equal(saved.at(-1)?.broken, true);
+    t.match(runtime.view().message, /given up after 5 crashes within 10 minutes; try again: lattice plugins reset example\.test; gen.*7/);
+    await t.rejects(runtime.invoke('tool', 'say', null, { timeoutMs: 1 }), {
+      message: /after 5 crashes/,
+      details: { hint: /plugins why.*plugins reset/ },
+    });
     await clock.advance(3_600_000);
     t.equal(runner.runs.length, 5, 'not started again by time');
     runtime.command('start');
@@ -105,6 +110,42 @@ t.test(
     t.same([saved.at(-1)?.broken, saved.at(-1)?.crashTimesMs], [false, []]);
   },
 );
+
+for (const [order, start] of [
+  ['reset', (runtime: ReturnType<typeof open>['runtime']) => runtime.reset()],
+  ['activated', (runtime: ReturnType<typeof open>['runtime']) => runtime.arm()],
+] as const) {
+  t.test(
+    `given a breaker that opened before the service was restarted, when it is ${order}, then that waits and starts afresh`,
+    async (t) => {
+      const { runtime, runner, saved } = open({ health: { broken: true, crashTimesMs: [1] } });
+      runtime.markBroken();
+      t.match(runtime.view().message, /given up after 5 crashes.*plugins reset example\.test, before the service was restarted/);
+
+      const armed = start(runtime);
+      await settle();
+      t.match(runtime.view(), { state: 'starting', message: null });
+      runner.last().events.ready();
+
+      t.same(await armed, { ok: true });
+      t.match(runtime.view(), { state: 'armed', message: null });
+      t.equal(saved.at(-1)?.broken, false);
+    },
+  );
+}
+
+t.test('given a plugin that was given up and disabled, when it is activated, then its crashes are forgotten', async (t) => {
+  const { runtime, runner, saved } = open({ health: { broken: true, crashTimesMs: [1] } });
+  runtime.markBroken();
+  await runtime.stop();
+
+  const armed = runtime.arm();
+  await settle();
+  runner.last().events.ready();
+
+  t.same(await armed, { ok: true });
+  t.match(saved.at(-1), { broken: false, crashTimesMs: [] }, 'the next start of the service does not go by them');
+});
 
 t.test('given crashes more than ten minutes apart, when there are many, then the budget is never spent', async (t) => {
   const { runtime, runner, clock, ready } = open();

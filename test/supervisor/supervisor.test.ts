@@ -15,12 +15,15 @@ t.test('given a verified bundle, when it goes through its life, then each step s
   put();
   await supervisor.start();
   t.match(supervisor.list(), [{ id, status: 'verified', available: true, runtime: null }]);
-  await t.rejects(set(supervisor, 'active'), { code: 'invalid-transition' });
+  await t.rejects(set(supervisor, 'active'), {
+    code: 'invalid-transition',
+    details: { hint: /^install it first: lattice plugins install / },
+  });
   await t.rejects(set(supervisor, 'disabled'), { code: 'invalid-transition' });
   t.match(await set(supervisor, 'installed'), { status: 'installed', runtime: { state: 'stopped' } });
   t.match(await set(supervisor, 'installed'), { status: 'installed' }, 'again is no change');
   t.match(await set(supervisor, 'active'), { status: 'active', runtime: { state: 'armed', generation: 1 } });
-  await t.rejects(set(supervisor, 'installed'), { code: 'invalid-transition' });
+  await t.rejects(set(supervisor, 'installed'), { code: 'invalid-transition', details: { hint: /^it is installed already/ } });
   t.match(await set(supervisor, 'active'), { status: 'active', runtime: { state: 'armed', generation: 2 } }, 'active again restarts');
   t.match(await set(supervisor, 'disabled'), { status: 'disabled', runtime: { state: 'stopped' } });
   await t.rejects(set(supervisor, 'installed'), { code: 'invalid-transition' });

@@ -4,11 +4,15 @@ import { samplePlugin, sampleUpgrade, sampleVerification, sha } from '../http/fa
 import { startWithCli } from './run-lattice.ts';
 
 // The one that is run as a process: that its standard input is not read, and its exit code, only that can show.
-t.test('given no terminal, when a plugin is installed without --yes, then exit 2, nothing is asked and nothing changes', async (t) => {
-  const app = await startWithCli(t);
-  t.match(await app.lattice(['plugins', 'install', 'example.hello'], 'y\n'), { exitCode: 2, stdout: '', stderr: /needs consent.*--yes/s });
-  t.equal(app.plugins.get('example.hello')?.status, 'verified');
-});
+t.test(
+  'given no terminal, when a plugin is installed without --yes, then what it may do is told, exit 2, and nothing changes',
+  async (t) => {
+    const app = await startWithCli(t);
+    const ran = await app.lattice(['plugins', 'install', 'example.hello'], 'y\n');
+    t.match(ran, { exitCode: 2, stdout: '', stderr: /risk: host.*http:egress.*bundle bbbb.*needs consent.*shown above.*--yes/s });
+    t.equal(app.plugins.get('example.hello')?.status, 'verified');
+  },
+);
 
 t.test(
   'given --yes, when a plugin is installed, then what it may do is shown, by risk, and the bundle that was shown is consented to',
@@ -47,6 +51,11 @@ t.test('given an upgrade on disk, when it is taken, then the difference is shown
     capabilities_removed: ['kv:read'],
   });
   app.plugins.set('example.hello', samplePlugin('example.hello', { status: 'installed', upgrade }));
+  t.match(await app.verb(['plugins', 'upgrade', 'example.hello']), {
+    exitCode: 2,
+    stdout: '',
+    stderr: /1\.0\.0 -> 0\.9\.0, an OLDER version.*New with it.*needs consent.*--yes/s,
+  });
   const ran = await app.verb(['plugins', 'upgrade', 'example.hello', '--yes']);
   t.match(ran, {
     exitCode: 0,

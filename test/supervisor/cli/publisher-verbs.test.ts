@@ -43,6 +43,18 @@ t.test(
   },
 );
 
+t.test('given a bundle that nobody signed, when it is verified, then that is said, with the command that signs it', async (t) => {
+  const folder = writeSources(t);
+  await runVerb(['pack', folder]);
+
+  const ran = await runVerb(['verify', join(folder, 'bundle')]);
+
+  t.match(ran, {
+    exitCode: 5,
+    stderr: new RegExp(`unsigned: the bundle is not signed.*hint: lattice sign ${folder}/bundle --key <file>`, 's'),
+  });
+});
+
 t.test('given a key that others can read, when a bundle is signed, then exit 4 and the manifest stays as it was', async (t) => {
   const folder = writeSources(t);
   const key = join(folder, 'acme.key');
