@@ -1,16 +1,13 @@
 import Table from 'cli-table3';
-import { type Contender, type Driven, type Session, sizes } from './contenders/contender.ts';
-import { lattice } from './contenders/lattice.ts';
-import { mcpSdk, vscodeJsonrpc } from './contenders/libraries.ts';
-import { forkIpc, rawLines } from './contenders/raw.ts';
+import { reference } from './contenders/all.ts';
+import { type Contender, sizes } from './contenders/contender.ts';
+import type { Direction, Stretch } from './directions.ts';
 import { quantile } from './neighbour.ts';
+import { openParent, type Parent } from './open-parent.ts';
 import { tell } from './progress.ts';
 import { ratios, type Spread, showRange, spread } from './spread.ts';
 import type { Report } from './suites.ts';
 
-/** One stretch of calls, with what it cost both processes. */
-export type Stretch = Driven & { parentCpuUs: number; childCpuUs: number };
-export type Direction = (session: Session, bytes: number, count: number, inFlight: number) => Promise<Stretch>;
 export type Cell = {
   contender: string;
   bytes: number;
@@ -23,46 +20,47 @@ export type Cell = {
   child_cpu_us: number;
 };
 
-export const contenders: readonly Contender[] = [rawLines, lattice, forkIpc('json'), forkIpc('advanced'), vscodeJsonrpc, mcpSdk];
 const rounds = 7;
 const stretchMs = 120;
 const flights = [1, 64] as const;
+const warmUpCalls = 20_000; // V8 has done its work then; an end that stays up for days is warm
 
 /** All contenders in turns, in each round in another order, so that a noisy moment hits all alike. */
 export async function measureRounds(contenders: readonly Contender[], direction: Direction): Promise<Report> {
-  const sessions = await Promise.all(contenders.map(async ({ name, open }) => ({ name, session: await open() })));
+  const opened = await Promise.all(contenders.map(({ name }) => openParent(name, direction)));
+  const parents = opened.filter((parent) => parent !== null);
   const cells: Cell[] = [];
   try {
+    tell(`warming up, ${warmUpCalls} calls each`);
+    for (const parent of parents) await parent.measure({ bytes: sizes[0], count: warmUpCalls, inFlight: 1 });
     for (const bytes of sizes)
       for (const inFlight of flights) {
         tell(`${bytes} bytes, ${inFlight} in flight`);
-        cells.push(...(await measureCell(sessions, direction, bytes, inFlight)));
+        cells.push(...(await measureCell(parents, bytes, inFlight)));
       }
   } finally {
-    await Promise.all(sessions.map(({ session }) => session.close()));
+    await Promise.all(parents.map((parent) => parent.close()));
   }
   return { table: drawTable(cells), figures: { rounds, cells } };
 }
 
-type Open = { name: string; session: Session };
-
-async function measureCell(sessions: readonly Open[], direction: Direction, bytes: number, inFlight: number): Promise<Cell[]> {
+async function measureCell(parents: readonly Parent[], bytes: number, inFlight: number): Promise<Cell[]> {
   const counts = new Map<string, number>();
-  for (const { name, session } of sessions) counts.set(name, await calibrate(session, direction, bytes, inFlight));
-  const stretches = new Map<string, Stretch[]>(sessions.map(({ name }) => [name, []]));
+  for (const parent of parents) counts.set(parent.name, await calibrate(parent, bytes, inFlight));
+  const stretches = new Map<string, Stretch[]>(parents.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++)
-    for (let turn = 0; turn < sessions.length; turn++) {
-      const { name, session } = sessions[(round + turn) % sessions.length] as Open; // the index is within
-      stretches.get(name)?.push(await direction(session, bytes, counts.get(name) ?? 1, inFlight));
+    for (let turn = 0; turn < parents.length; turn++) {
+      const parent = parents[(round + turn) % parents.length] as Parent; // the index is within
+      stretches.get(parent.name)?.push(await parent.measure({ bytes, count: counts.get(parent.name) ?? 1, inFlight }));
     }
-  const raw = (stretches.get(rawLines.name) ?? []).map(perSecond);
-  return sessions.map(({ name }) => summarize(name, bytes, inFlight, stretches.get(name) ?? [], raw));
+  const raw = (stretches.get(reference) ?? []).map(perSecond);
+  return parents.map(({ name }) => summarize(name, bytes, inFlight, stretches.get(name) ?? [], raw));
 }
 
-/** How many calls fill a stretch; the code is warm behind it. */
-async function calibrate(session: Session, direction: Direction, bytes: number, inFlight: number): Promise<number> {
-  const first = await direction(session, bytes, 300, inFlight);
-  const warm = await direction(session, bytes, Math.max(100, Math.round((perSecond(first) * stretchMs) / 1000)), inFlight);
+/** How many calls fill a stretch. */
+async function calibrate(parent: Parent, bytes: number, inFlight: number): Promise<number> {
+  const first = await parent.measure({ bytes, count: 300, inFlight });
+  const warm = await parent.measure({ bytes, count: Math.max(100, Math.round((perSecond(first) * stretchMs) / 1000)), inFlight });
   return Math.max(100, Math.round((perSecond(warm) * stretchMs) / 1000));
 }
 

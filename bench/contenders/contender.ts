@@ -14,7 +14,8 @@ export type Session = {
   cpuOfChild(): Promise<{ user: number; system: number }>;
   close(): Promise<void>;
 };
-export type Contender = { name: string; open(): Promise<Session> };
+/** `open` gives null where a contender cannot be had on this machine. */
+export type Contender = { name: string; open(): Promise<Session | null> };
 
 export const sizes = [100, 4096, 65_536] as const;
 export const keyOf = (bytes: number): string => `value-of-${bytes}`;

@@ -12,18 +12,21 @@ const script = fileURLToPath(new URL('../go-plugin/build.sh', import.meta.url));
 const cannot = () => Promise.reject(new Error('go-plugin only calls its plugin here'));
 
 /** HashiCorp's, over gRPC, both ends in Go; null where Debian's packages cannot build it, which is said. */
-export function findGoPlugin(): Contender | null {
-  const folder = mkdtempSync(join(tmpdir(), 'lattice-go-'));
-  const file = join(folder, 'contender');
-  try {
-    tell('building go-plugin');
-    execFileSync(script, [file], { env: { PATH: process.env.PATH, HOME: folder }, stdio: ['ignore', 'inherit', 'inherit'] });
-  } catch {
-    rmSync(folder, { recursive: true, force: true });
-    return null;
-  }
-  return { name: 'go-plugin (gRPC)', open: () => openGo(folder, file) };
-}
+export const goPlugin: Contender = {
+  name: 'go-plugin (gRPC)',
+  async open() {
+    const folder = mkdtempSync(join(tmpdir(), 'lattice-go-'));
+    const file = join(folder, 'contender');
+    try {
+      tell('building go-plugin');
+      execFileSync(script, [file], { env: { PATH: process.env.PATH, HOME: folder }, stdio: ['ignore', 'inherit', 'inherit'] });
+      return await openGo(folder, file);
+    } catch {
+      rmSync(folder, { recursive: true, force: true });
+      return null;
+    }
+  },
+};
 
 async function openGo(folder: string, file: string) {
   const child = spawn(file, [], { stdio: ['pipe', 'pipe', 'inherit'] });
