@@ -12,6 +12,7 @@ import { faultActions } from '../faults/faults.ts';
 import type { Harness } from '../harness/harness.ts';
 import type { HarnessEvent } from '../harness/harness-events.ts';
 import { createAccess } from './inspector-access.ts';
+import { createPingWatch } from './pings.ts';
 
 const files = {
   '/': ['page.html', 'text/html; charset=utf-8'],
@@ -35,7 +36,8 @@ export type Inspector = { url: string; show(event: HarnessEvent): void; status(t
 
 /** A page on this machine's own loopback that shows what a harness does and lets it be told what to do. */
 export async function openInspector(harness: Harness, quit: () => void): Promise<Inspector> {
-  const kept: string[] = [];
+  const kept: { text: string; isPing: boolean }[] = [];
+  const watchPings = createPingWatch();
   const readers = new Set<ServerResponse>();
   let lastStatus = '';
   const access = createAccess(() => authority);
@@ -46,7 +48,7 @@ export async function openInspector(harness: Harness, quit: () => void): Promise
 
   function follow(response: ServerResponse): void {
     response.writeHead(200, { ...headers, 'content-type': 'text/event-stream' });
-    response.write(frame('plugin', describePlugin(harness)) + frame('status', lastStatus) + kept.join(''));
+    response.write(frame('plugin', describePlugin(harness)) + frame('status', lastStatus) + kept.map(({ text }) => text).join(''));
     readers.add(response);
     response.on('close', () => readers.delete(response));
   }
@@ -76,6 +78,17 @@ export async function openInspector(harness: Harness, quit: () => void): Promise
     sendJson(response, 200, {});
   }
 
+  /** Pings go first: an idle hour of them must not push out what happened before it. */
+  function forgetOne(): void {
+    kept.splice(
+      Math.max(
+        0,
+        kept.findIndex(({ isPing }) => isPing),
+      ),
+      1,
+    );
+  }
+
   const server = createServer((request, response) => {
     answer(request, response).catch((thrown: unknown) => {
       const { code, message, details } = asHostError(thrown);
@@ -88,11 +101,12 @@ export async function openInspector(harness: Harness, quit: () => void): Promise
   return {
     url: `http://${authority}/#${access.token()}`,
     show(event) {
+      const isPing = watchPings(event);
       const lines = describeEvent(event, { paint: (_colour, text) => text, width: 300 });
       if (lines.length === 0) return;
-      const text = frame('row', { event, lines });
-      kept.push(text);
-      if (kept.length > rowsKept) kept.shift();
+      const text = frame('row', { event, lines, isPing });
+      kept.push({ text, isPing });
+      if (kept.length > rowsKept) forgetOne();
       send(event.kind === 'state' && event.to === 'ready' ? frame('plugin', describePlugin(harness)) + text : text);
     },
     status(text) {

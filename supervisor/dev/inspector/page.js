@@ -31,16 +31,16 @@ async function signIn() {
   if (token !== '') await ask('/session', { token });
 }
 
-function addRow({ event, lines }) {
+function addRow({ event, lines, isPing }) {
   const row = document.createElement('li');
-  row.dataset.kind = event.kind;
+  row.dataset.kind = isPing ? 'ping' : event.kind;
   row.className = classOf(event);
   row.textContent = lines.join('\n');
   const list = find('timeline');
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
   list.append(row);
   hideUnmatched(row);
-  while (list.children.length > mostRows) list.firstChild.remove();
+  while (list.children.length > mostRows) (list.querySelector('[data-kind=ping]') ?? list.firstChild).remove();
   if (atEnd) list.scrollTop = list.scrollHeight;
   if (event.kind === 'host-answer' && event.method.startsWith('kv.') && event.verdict === 'allow') void refreshBuckets();
 }
@@ -53,7 +53,12 @@ function classOf(event) {
 }
 
 function hideUnmatched(row) {
-  row.hidden = !row.textContent.toLowerCase().includes(find('filter').value.toLowerCase());
+  const isHiddenPing = row.dataset.kind === 'ping' && !find('pings').checked;
+  row.hidden = isHiddenPing || !row.textContent.toLowerCase().includes(find('filter').value.toLowerCase());
+}
+
+function hideAllUnmatched() {
+  for (const row of find('timeline').children) hideUnmatched(row);
 }
 
 async function refreshBuckets() {
@@ -127,9 +132,8 @@ find('method').addEventListener('change', showFields);
 find('reload').addEventListener('click', () => void command('r'));
 find('pause').addEventListener('click', () => void command('p'));
 find('refresh').addEventListener('click', () => void run(refreshBuckets()));
-find('filter').addEventListener('input', () => {
-  for (const row of find('timeline').children) hideUnmatched(row);
-});
+find('filter').addEventListener('input', hideAllUnmatched);
+find('pings').addEventListener('change', hideAllUnmatched);
 
 try {
   await signIn();

@@ -1,31 +1,7 @@
-import { existsSync } from 'node:fs';
 import { request } from 'node:http';
-import puppeteer from 'puppeteer-core';
-import t, { type Test } from 'tap';
-import { openWorkshop } from '../../../supervisor/dev/harness/workshop.ts';
-import { type Inspector, openInspector } from '../../../supervisor/dev/inspector/inspector.ts';
+import t from 'tap';
 import { eventually } from '../../support/eventually.ts';
-import { openTestHarness, type PluginText, pluginFolder } from '../../support/plugin-folder.ts';
-import { testFolder } from '../../support/test-folder.ts';
-
-const workshop = await openWorkshop();
-const browserPath = '/usr/bin/chromium';
-const needsBrowser = existsSync(browserPath) ? {} : { skip: 'chromium is not installed' };
-const code = `{ services: { tool: {
-  async put(value, { host }) { await host.kv.put({ key: '<b>k<b>', value }); return 'stored'; },
-} } }`;
-
-async function openPage(t: Test, plugin: PluginText = { code, manifest: { name: 'Stores things', capabilities: ['kv:write'] } }) {
-  const folder = pluginFolder(t, plugin);
-  let inspector: Inspector | null = null;
-  const { harness } = await openTestHarness(t, workshop, { folder, messages: true, onEvent: (event) => inspector?.show(event) });
-  inspector = await openInspector(harness, () => {});
-  t.teardown(() => inspector?.close());
-  await harness.start();
-  inspector.status('ready');
-  const url = new URL(inspector.url);
-  return { harness, url, token: url.hash.slice(1) };
-}
+import { browse, needsBrowser, openPage } from '../../support/inspector-page.ts';
 
 type Asked = { method?: string; path: string; body?: object; headers?: Record<string, string> };
 type Answered = { status: number | undefined; body: string; headers: Record<string, unknown> };
@@ -43,23 +19,6 @@ function ask(url: URL, { method = 'GET', path, body, headers = {} }: Asked): Pro
     });
     sent.on('error', reject).end(body === undefined ? undefined : JSON.stringify(body));
   });
-}
-
-/** A page of a browser of its own; `outside` are the requests that left the inspector. */
-async function browse(t: Test, url: URL) {
-  const profile = testFolder(t, {});
-  const args = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run'];
-  const browser = await puppeteer.launch({ executablePath: browserPath, headless: true, userDataDir: profile, args });
-  t.teardown(() => browser.close());
-  const page = await browser.newPage();
-  const problems: string[] = [];
-  const outside: string[] = [];
-  page.on('pageerror', (error) => problems.push(String(error)));
-  page.on('console', (message) => message.type() === 'error' && !message.text().includes('status of 400') && problems.push(message.text()));
-  page.on('request', (each) => each.url().startsWith(url.origin) || outside.push(each.url()));
-  const shows = (selector: string, text: string) =>
-    page.waitForFunction(`document.querySelector(${JSON.stringify(selector)}).textContent.includes(${JSON.stringify(text)})`);
-  return { page, shows, problems, outside };
 }
 
 t.test(
