@@ -9,6 +9,7 @@ import { type Config, readConfig } from './config.ts';
 import { asDiskError } from './disk-fault.ts';
 import { type Failpoints, noFailpoints } from './failpoints.ts';
 import { createLog, type Log } from './log.ts';
+import { limitErrors } from './log-limiter.ts';
 import { findPackageRoot } from './package-root.ts';
 import { settleRoot } from './root.ts';
 import type { Runner } from './runner.ts';
@@ -34,9 +35,10 @@ export async function runService(
     const config = readConfig(process.env);
     const warning = settleRoot(config, process);
     if (warning !== null) process.stderr.write(`warning: ${warning}\n`);
-    const log = createLog(config.logLevel);
-    process.on('unhandledRejection', (reason) => log.error('fault', { error: describe(reason) })); // a part's fault stays its own
     const clock = createRealClock();
+    const log = limitErrors(createLog(config.logLevel), clock);
+    process.on('exit', log.close);
+    process.on('unhandledRejection', (reason) => log.error('fault', { error: describe(reason) })); // a part's fault stays its own
     const { version } = parseJson(readFileSync(packageJson, 'utf8')) as { version: string };
     const service = await startService({
       config,
