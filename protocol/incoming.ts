@@ -151,6 +151,6 @@ class Context implements Running {
     this.#controller?.abort(this.#reason);
   }
   progress(value: unknown): void {
-    this.#send({ jsonrpc: '2.0', method: '$/progress', params: { id: this.id, value } });
+    this.#send({ jsonrpc: '2.0', method: '$/progress', params: { id: this.id, value: value ?? null } });
   }
 }

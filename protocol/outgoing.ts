@@ -1,5 +1,5 @@
 import { createDeadlines, type Timers } from './deadlines.ts';
-import { fromRpcError, HostError } from './errors.ts';
+import { asHostError, fromRpcError, HostError } from './errors.ts';
 import { encodeLine } from './framing.ts';
 import type { MessageId } from './message.ts';
 import { wireLimits } from './version.ts';
@@ -163,8 +163,13 @@ export function createOutgoing({ timers, counters, send, sendLine, unsentBytes, 
       counters.late_answers++;
       return true;
     },
+    /** A listener that throws fails its own request, nothing else: it is called from where the stream is read. */
     progress(id: unknown, value: unknown): void {
-      pending.get(id as MessageId)?.onProgress?.(value); // an id of another type finds nothing
+      try {
+        pending.get(id as MessageId)?.onProgress?.(value); // an id of another type finds nothing
+      } catch (thrown) {
+        abandon(id as number, asHostError(thrown));
+      }
     },
     close(reason: HostError): void {
       closed = reason;

@@ -163,7 +163,7 @@ export function createPeer(options: PeerOptions) {
   function notice(method: string, params: unknown): void {
     const { id, value } = (typeof params === 'object' && params !== null ? params : {}) as { id?: MessageId; value?: unknown };
     if (method === '$/cancelRequest') incoming.cancel(id);
-    else if (method === '$/progress') outgoing.progress(id, value);
+    else if (method === '$/progress') outgoing.progress(id, value ?? null);
     else if (method.startsWith('$/')) counters.ignored_notifications++;
     else violate('request-without-id', 'a request must have an id');
   }

@@ -70,12 +70,27 @@ const openLasting = (request: Calling): Promise<EventStream> =>
 /** The stream begins with the first progress, or with the result: what fails before has a status of its own, and an answer is never lost for want of a stream. */
 async function tellProgress(request: Calling, run: (onProgress: (value: unknown) => void) => Promise<unknown>): Promise<unknown> {
   let opening: Promise<EventStream | null> | null = null;
+  const early: unknown[] = []; // told while the stream is being opened; the plugin's share of the event loop bounds it
+  let tell = (value: unknown): void => {
+    early.push(value);
+    void open();
+  };
   const open = () => {
-    opening ??= openLasting(request).catch(() => null);
+    opening ??= openLasting(request).then(begin, giveUp);
     return opening;
   };
+  function begin(stream: EventStream): EventStream {
+    tell = (value) => stream.send('progress', value);
+    for (const value of early.splice(0)) tell(value);
+    return stream;
+  }
+  function giveUp(): null {
+    tell = () => {};
+    early.length = 0;
+    return null;
+  }
   try {
-    const result = await run((value) => void open().then((stream) => stream?.send('progress', value)));
+    const result = await run((value) => tell(value));
     const stream = await open();
     if (!stream) return result;
     return stream.end('result', result ?? null);

@@ -36,6 +36,11 @@ export default {
           },
         };
       },
+      vague: (_payload, { progress }) => {
+        progress(undefined);
+        progress(() => 1);
+        progress({ half: true });
+      },
       never: () => new Promise(() => {}),
       print: () => {
         console.log('by console');

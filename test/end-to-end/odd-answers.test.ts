@@ -7,7 +7,7 @@ const home = createHome(t);
 const id = 'test.odd';
 const method = (name: string, timeout = 30_000) => ({ name, effect: 'read', scopes: ['plugin:call'], timeout_ms: timeout });
 const names = ['nothing', 'text', 'late', 'huge', 'bigint', 'cycle', 'fn', 'nan', 'throwNull', 'throwWord', 'throwForeign', 'throwHuge'];
-const methods = [...names, 'throwTrap', 'print', 'forget'].map((name) => method(name));
+const methods = [...names, 'throwTrap', 'print', 'forget', 'vague'].map((name) => method(name));
 home.place({ id, source: readChild('odd-answers.js'), more: { services: [{ name: 'odd', methods: [...methods, method('never', 50)] }] } });
 const service = await startService(home);
 const { call, setStatus, runtime } = service;
@@ -48,6 +48,22 @@ for (const [name, expected] of Object.entries(answers))
 
     t.match(await runtime(id), { state: 'armed', pid });
   });
+
+t.test(
+  'given progress that is no JSON, when it is told to a caller who listens, then it is null, and nothing is a fault of ours',
+  async (t) => {
+    const answer = await fetch(`${service.url}/api/plugins/${id}/call`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${home.token()}`, 'Content-Type': 'application/json', Accept: 'text/event-stream' },
+      body: JSON.stringify({ service: 'odd', method: 'vague' }),
+    });
+    const events = [...(await answer.text()).matchAll(/^event:(.*)\nid:.*\ndata:(.*)$/gm)].map(([, event, data]) => `${event} ${data}`);
+
+    t.same(events, ['progress null', 'progress null', 'progress {"half":true}', 'result null']);
+    t.notMatch(service.output(), /"event":"fault"/);
+    t.match(await runtime(id), { state: 'armed', pid });
+  },
+);
 
 t.test('given names that every object has, when they are called, then there is no such method', async (t) => {
   for (const name of ['constructor', '__proto__', 'toString', 'hasOwnProperty']) {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import t from 'tap';
 import { HostError } from '../../protocol/errors.ts';
+import type { HandleRequest } from '../../protocol/incoming.ts';
 import { createPeer } from '../../protocol/peer.ts';
 import { childShare, createWorkMeter, type WorkShare } from '../../protocol/work.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
@@ -13,7 +14,7 @@ const timeoutMs = 30_000;
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 /** A peer whose other end is the test itself, line by line. */
-function openPeer(handle = echo, options: { stalledAfterMs?: number; highWaterMark?: number; share?: WorkShare } = {}) {
+function openPeer(handle: HandleRequest = echo, options: { stalledAfterMs?: number; highWaterMark?: number; share?: WorkShare } = {}) {
   const input = new PassThrough();
   const output = new PassThrough({ highWaterMark: options.highWaterMark ?? 16 * 1024 * 1024 });
   const clock = createFakeClock();
@@ -137,6 +138,39 @@ t.test('given a handler that reports progress, when it does, then the caller hea
   const heard: unknown[] = [];
   const answer = await parent.request('work', {}, { timeoutMs, onProgress: (value) => heard.push(value) });
   t.same([heard, answer], [[0.5], 'done']);
+});
+
+t.test('given progress without a value, when it comes, then null is heard, whoever left it out', async (t) => {
+  const { peer, say } = openPeer();
+  const heard: unknown[] = [];
+  void peer.request('work', {}, { timeoutMs, onProgress: (value) => heard.push(value) });
+  await say({ jsonrpc: '2.0', method: '$/progress', params: { id: 1 } });
+  t.same(heard, [null]);
+
+  const told = openPeer(async (_method, _params, context) => context.progress(undefined));
+  await told.say({ jsonrpc: '2.0', id: 1, method: 'work', params: {} });
+  t.same(told.sent()[0], { jsonrpc: '2.0', method: '$/progress', params: { id: 1, value: null } });
+});
+
+t.test('given a listener of progress that throws, when progress comes, then its own request fails, and the others go on', async (t) => {
+  const { peer, say, sent } = openPeer();
+  const listening = peer.request(
+    'listening',
+    {},
+    {
+      timeoutMs,
+      onProgress: () => {
+        throw new Error('not foreseen');
+      },
+    },
+  );
+  const other = peer.request('other', {}, { timeoutMs });
+  const refused = t.rejects(listening, { code: 'internal' });
+  await say({ jsonrpc: '2.0', method: '$/progress', params: { id: 1, value: 1 } }, { jsonrpc: '2.0', id: 2, result: 'fine' });
+
+  await refused;
+  t.equal(await other, 'fine');
+  t.match(sent().at(-1), { method: '$/cancelRequest', params: { id: 1 } });
 });
 
 t.test('given 64 requests in flight, when more come, then each is refused at once, not run, and 100 in a row end the child', async (t) => {

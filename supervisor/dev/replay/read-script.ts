@@ -59,6 +59,6 @@ function readStep({ line, dir }: SessionRow, message: ReturnType<typeof classify
   }
   if (message.kind !== 'notification') return [];
   const { id, value } = asRecord(message.params) as { id: MessageId; value?: unknown };
-  if (dir === 'in') return message.method === '$/progress' ? [{ kind: 'progress', line, id, value }] : [];
+  if (dir === 'in') return message.method === '$/progress' ? [{ kind: 'progress', line, id, value: value ?? null }] : [];
   return message.method === '$/cancelRequest' && run.invoked.delete(id) ? [{ kind: 'cancel', line, id }] : [];
 }
