@@ -85,7 +85,12 @@ export function createIncoming({ handle, counters, send, uncounted, onExceeded }
     } catch {
       return void answerError(id, new HostError('internal', 'the result is not JSON')); // a cycle, or a BigInt
     }
-    answerError(id, new HostError('payload-too-large', `the answer is over ${wireLimits.lineBytes} bytes`));
+    answerError(
+      id,
+      new HostError('payload-too-large', `the answer is over ${wireLimits.lineBytes} bytes`, {
+        hint: 'answer less at once: a page, or what fits',
+      }),
+    );
   }
 
   return {

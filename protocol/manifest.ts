@@ -1,10 +1,12 @@
 import canonicalize from 'canonicalize';
 import { z } from 'zod';
-import { capabilities, capabilityNames, isCapability, pluginTypes, typeRefusal } from './capabilities.ts';
+import { capabilityNames, isCapability, pluginTypes, typeRefusal } from './capabilities.ts';
 import { ShapeFault } from './go-json.ts';
 import { type Manifest, normaliseV3 } from './manifest-form.ts';
+import { suggest } from './nearest.ts';
 import { normalisePublic } from './normalise-public.ts';
 import { payloadSchema } from './payload-schema.ts';
+import { plainly, tellFirst } from './plain-words.ts';
 import { decodePublicManifest, schemaV2 } from './public-manifest.ts';
 import { checkPublicManifest } from './public-rules.ts';
 import { reservedIds } from './reserved-ids.ts';
@@ -199,17 +201,17 @@ function parseV3(raw: Record<string, unknown>): ParsedManifest {
   if (unknown !== undefined)
     return fail(
       'unknown-capability',
-      `"${String(unknown).slice(0, 64)}" is not one of the ${Object.keys(capabilities).length} capabilities`,
+      `"${String(unknown).slice(0, 64)}" is not one of the ${capabilityNames.length} capabilities${suggest(String(unknown), capabilityNames)}`,
     );
-  const checked = manifestV3.safeParse(raw);
+  const checked = manifestV3.safeParse(raw, plainly);
   if (checked.success)
     return {
       ok: true,
       manifest: normaliseV3(checked.data),
       signed: { payload: signingBytes(raw), signature: checked.data.signature_ed25519 },
     };
-  const [issue] = checked.error.issues;
+  const { issue, pointer, message } = tellFirst(checked.error.issues);
   if (issue?.path[0] === 'signature_ed25519' && raw.signature_ed25519 === undefined) return fail('unsigned', unsigned);
   const rule: unknown = issue?.code === 'custom' ? issue.params?.rule : undefined;
-  return fail(typeof rule === 'string' ? rule : 'invalid-manifest', `/${issue?.path.join('/') ?? ''}: ${issue?.message ?? 'refused'}`);
+  return fail(typeof rule === 'string' ? rule : 'invalid-manifest', `${pointer}: ${message}`);
 }

@@ -1,6 +1,8 @@
+import type { z } from 'zod';
 import { type Capability, capabilities } from '../protocol/capabilities.ts';
 import { asHostError, CapabilityDenied, HostError } from '../protocol/errors.ts';
 import { type HostMethod, hostMethods, isHostMethod, type ParsedParams, type RateClass, type Result } from '../protocol/host-methods.ts';
+import { plainly, tellFirst } from '../protocol/plain-words.ts';
 import type { AuditEntry } from './audit.ts';
 import type { Clock } from './clock.ts';
 import { noFailpoints, type Reach } from './failpoints.ts';
@@ -89,7 +91,7 @@ export function createBroker(deps: BrokerDeps): Dispatch {
     if (!grant.capabilities.has(row.capability))
       refuse(entry, new CapabilityDenied(grant.pluginId, method, row.capability, capabilities[row.capability].risk));
     if (!rates[row.rate].take()) refuse(entry, overRate(method, row.rate, rates[row.rate]));
-    const parsed = row.params.safeParse(raw ?? {});
+    const parsed = row.params.safeParse(raw ?? {}, plainly);
     if (!parsed.success) return refuse(entry, invalidParams(method, parsed.error.issues));
     const outOfReach = checkReach(method, parsed.data, grant);
     if (outOfReach) refuse(entry, outOfReach);
@@ -205,10 +207,9 @@ const overRate = (method: string, rate: string, limiter: RateLimiter): HostError
     hint: 'call less often, or ask the operator for a higher rate',
   });
 
-function invalidParams(method: string, issues: readonly { path: PropertyKey[]; message: string }[]): HostError {
-  const [first] = issues;
-  const pointer = `/${first?.path.map(String).join('/') ?? ''}`;
-  return new HostError('invalid-params', `${method}: ${pointer}: ${first?.message ?? 'refused'}`, {
+function invalidParams(method: string, issues: readonly z.core.$ZodIssue[]): HostError {
+  const { pointer, message } = tellFirst(issues);
+  return new HostError('invalid-params', `${method}: ${pointer}: ${message}`, {
     rule: 'schema',
     pointer,
     hint: `see ${method} in HOST-API.md`,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { RateClass } from '../protocol/host-methods.ts';
 import type { Resources } from '../protocol/manifest.ts';
+import { plainly } from '../protocol/plain-words.ts';
 import { parseStrict } from '../protocol/strict-json.ts';
 import type { Rate } from './rate-limiter.ts';
 
@@ -54,7 +55,7 @@ export type Policy = Readonly<{
 export function readPolicy(file: string | null, defaults: Readonly<Record<RateClass, Rate>>): Policy {
   const parsed = file === null ? ({ ok: true, value: {} } as const) : parseStrict(readFileSync(file));
   if (!parsed.ok) throw new Error(parsed.detail);
-  const checked = schema.safeParse(parsed.value);
+  const checked = schema.safeParse(parsed.value, plainly);
   if (!checked.success) throw new Error(checked.error.issues.map((issue) => `/${issue.path.join('/')}: ${issue.message}`).join('; '));
   const { ceilings, kv, rates, logs, audit, market } = checked.data;
   const given = Object.entries(rates).map(([name, row]) => [name, { perSecond: row?.per_second, burst: row?.burst }]);

@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import type { Risk } from '../protocol/capabilities.ts';
 import { HostError } from '../protocol/errors.ts';
+import { plainly, tellFirst } from '../protocol/plain-words.ts';
 import { isPublicId } from '../protocol/public-rules.ts';
 import { parseStrict } from '../protocol/strict-json.ts';
 import { parsePublisherKey } from './publisher-key.ts';
@@ -62,10 +63,10 @@ export function parseTrustPolicy(bytes: Uint8Array, { allowUnsigned = false } = 
   const parsed = parseStrict(bytes);
   if (!parsed.ok) return refuse(parsed.detail);
   const isExtended = typeof parsed.value === 'object' && parsed.value !== null && Object.hasOwn(parsed.value, 'schema');
-  const checked = isExtended ? extended.safeParse(parsed.value) : simple.safeParse(parsed.value);
+  const checked = isExtended ? extended.safeParse(parsed.value, plainly) : simple.safeParse(parsed.value, plainly);
   if (!checked.success) {
-    const [issue] = checked.error.issues;
-    return refuse(`/${issue?.path.join('/') ?? ''}: ${issue?.message ?? 'not of either form'}`);
+    const { pointer, message } = tellFirst(checked.error.issues);
+    return refuse(`${pointer}: ${message}`);
   }
   const policy = checked.data;
   return 'publishers' in policy ? fromExtended(policy, allowUnsigned) : fromSimple(policy, allowUnsigned);

@@ -47,7 +47,7 @@ const plainParsers = [
   'protocol/dense-json.ts',
   'protocol/parse-json.ts',
   'protocol/strict-json.ts',
-  'supervisor/publish/locate-json-fault.ts',
+  'supervisor/explain-json.ts',
   'supervisor/sandbox/boot.ts',
   'supervisor/sandbox/canary.ts',
   'supervisor/sandbox/status.ts',

@@ -60,6 +60,10 @@ async function getConfig(cli: Cli, id: string): Promise<void> {
 
 async function setConfig(cli: Cli, id: string, json: string): Promise<void> {
   const body = await readJsonArgument(cli, json, 'the configuration');
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new HostError('invalid-params', 'the configuration is a JSON object, one field for each setting', {
+      hint: `lattice plugins config set ${id} '{"city": "Hamburg"}'`,
+    });
   const config = await (await cli.connect()).request('PUT', apiPath('plugins', id, 'config'), { body });
   await cli.show(config, () => `the configuration of ${id} is set\n`);
 }

@@ -25,7 +25,7 @@ const answerMs = 120_000; // silence of more than the longest call, and the long
 export const apiPath = (...parts: string[]): string => ['/api', ...parts.map(encodeURIComponent)].join('/');
 
 /** Speaks to the service directly: an agent of its own knows no proxy of the environment, and it follows no redirect with the token. */
-export function createClient({ url, token }: Service): Client {
+export function createClient({ url, token, tokenHint }: Service): Client {
   const [agent, request] =
     url.protocol === 'https:' ? [new HttpsAgent({ keepAlive: true }), httpsRequest] : [new http.Agent({ keepAlive: true }), http.request];
   const base = url.pathname.replace(/\/+$/, '');
@@ -58,12 +58,12 @@ export function createClient({ url, token }: Service): Client {
   return {
     url: url.href,
     async request<Answer>(method: Method, path: string, asked: Asked = {}) {
-      return (await readAnswer(await send(method, path, asked, 'application/json'), url)) as Answer; // see the type
+      return (await readAnswer(await send(method, path, asked, 'application/json'), url, tokenHint)) as Answer; // see the type
     },
     async *events(path, asked = {}) {
       const answer = await send(asked.method ?? 'GET', path, asked, 'text/event-stream');
       if (answer.statusCode !== 200 || !answer.headers['content-type']?.startsWith('text/event-stream')) {
-        yield { event: 'result', data: JSON.stringify(await readAnswer(answer, url)) }; // it had no stream to give
+        yield { event: 'result', data: JSON.stringify(await readAnswer(answer, url, tokenHint)) }; // it had no stream to give
         return;
       }
       try {
@@ -76,7 +76,7 @@ export function createClient({ url, token }: Service): Client {
   };
 }
 
-async function readAnswer(answer: IncomingMessage, url: URL): Promise<unknown> {
+async function readAnswer(answer: IncomingMessage, url: URL, tokenHint: string): Promise<unknown> {
   const status = answer.statusCode ?? 0;
   const bytes = await answer.toArray().catch((error: unknown) => {
     throw connectionError(error, url);
@@ -93,7 +93,10 @@ async function readAnswer(answer: IncomingMessage, url: URL): Promise<unknown> {
     );
   }
   if (status >= 200 && status < 300) return value;
-  throw asAnsweredError(value) ?? new HostError('internal', `${url.origin} answered with status ${status}`, { hint: 'check LATTICE_URL' });
+  const refused = asAnsweredError(value);
+  // The service speaks of the header, which nobody here has written.
+  if (refused?.code === 'unauthenticated') throw new AnsweredError(refused.code, refused.message, { ...refused.problem, hint: tokenHint });
+  throw refused ?? new HostError('internal', `${url.origin} answered with status ${status}`, { hint: 'check LATTICE_URL' });
 }
 
 /** A problem as the service tells it; null when it is none. */

@@ -6,6 +6,7 @@ import { parseStrictText } from '../../protocol/strict-json.ts';
 import { type CallRequest, parseCall } from '../dev/console/commands.ts';
 import { faultNames } from '../dev/faults/fault-actions.ts';
 import { fixtureNames } from '../dev/fixture/fixture-names.ts';
+import { explainJson } from '../explain-json.ts';
 import type { Cli } from './cli.ts';
 import { readJsonArgument } from './options.ts';
 import { visibleJson } from './visible.ts';
@@ -67,10 +68,11 @@ export function findFixture(folder: string, named: string | undefined): string |
 
 export function readConfig(text: string | undefined): Record<string, unknown> {
   if (text === undefined) return {};
-  const parsed = parseStrictText(text.startsWith('@') ? readFileSync(text.slice(1), 'utf8') : text);
+  const json = text.startsWith('@') ? readFileSync(text.slice(1), 'utf8') : text;
+  const parsed = parseStrictText(json);
   if (parsed.ok && typeof parsed.value === 'object' && parsed.value !== null && !Array.isArray(parsed.value))
     return parsed.value as Record<string, unknown>; // just checked
-  throw new HostError('invalid-params', `the settings are not a JSON object${parsed.ok ? '' : `: ${parsed.detail}`}`, {
+  throw new HostError('invalid-params', `the settings are not a JSON object${parsed.ok ? '' : `: ${explainJson(json, parsed).detail}`}`, {
     hint: `write them like --config '{"city": "Hamburg"}', or --config @settings.json`,
   });
 }

@@ -4,7 +4,8 @@ import { HostError } from '../../protocol/errors.ts';
 import { isLoopback } from '../http/host-check.ts';
 import { NotRunning } from './exit-codes.ts';
 
-export type Service = { url: URL; token: string };
+/** `tokenHint`: what would help where the service does not take the token. */
+export type Service = { url: URL; token: string; tokenHint: string };
 type Place = { environment: Readonly<Record<string, string | undefined>>; dataDir: string };
 
 /** Where the service is, and a token for it: by LATTICE_URL and LATTICE_TOKEN_FILE, else by the data directory. */
@@ -23,7 +24,9 @@ export async function locateService({ environment, dataDir }: Place): Promise<Se
       hint: 'name its token file in LATTICE_TOKEN_FILE',
     });
   }
-  return { url, token: await readTokenFile(file ?? join(dataDir, 'admin.token')) };
+  const used = file ?? join(dataDir, 'admin.token');
+  const tokenHint = `${used} ${file ? '(named in LATTICE_TOKEN_FILE) ' : ''}holds no token of the service at ${url.origin}: it is of another, revoked, or expired; name a token file in LATTICE_TOKEN_FILE${file ? ', or unset it for the admin.token of the data directory' : ''}`;
+  return { url, token: await readTokenFile(used), tokenHint };
 }
 
 function parseUrl(text: string): URL {

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { HostError } from '../../protocol/errors.ts';
 import { parseStrictText } from '../../protocol/strict-json.ts';
+import { explainLine } from '../explain-json.ts';
 import type { Cli } from './cli.ts';
 
 export function wholeNumber(text: string): number {
@@ -27,9 +28,10 @@ export async function readArgument(cli: Cli, text: string): Promise<string> {
 }
 
 export async function readJsonArgument(cli: Cli, text: string, what: string): Promise<unknown> {
-  const parsed = parseStrictText(await readArgument(cli, text));
+  const given = await readArgument(cli, text);
+  const parsed = parseStrictText(given);
   if (parsed.ok) return parsed.value;
-  throw new HostError('invalid-params', `${what} is not JSON: ${parsed.detail}`, {
+  throw new HostError('invalid-params', `${what} ${explainLine(given, parsed)}`, {
     hint: `write it like '{"name": "Ada"}', or - to read it from stdin`,
   });
 }

@@ -25,7 +25,7 @@ import { addTestVerb } from './test.ts';
 import { addTokenVerbs } from './token.ts';
 import { addTrustVerb } from './trust.ts';
 import { addVerifyVerb } from './verify.ts';
-import { visible } from './visible.ts';
+import { visibleLines } from './visible.ts';
 
 /** Runs one command line and answers its exit code. */
 export async function runCli(argv: readonly string[], io: Io, version: string): Promise<number> {
@@ -55,7 +55,7 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       outputError: (text, write) => {
-        if (!cli.json) write(`${visible(text.trimEnd())}\n  hint: lattice --help, or --help after a verb\n`);
+        if (!cli.json) write(`${visibleLines(text.trimEnd())}\n  hint: lattice --help, or --help after a verb\n`);
       },
     })
     .addHelpText(
@@ -90,7 +90,7 @@ const nameOf = (command: Command): string => (command.parent ? `${nameOf(command
 /** Commander has printed it already, but for programs. Help that was asked for is a success, help for want of a verb is not. */
 async function endUsage(cli: Cli, thrown: CommanderError): Promise<number> {
   if (thrown.code === 'commander.helpDisplayed' || thrown.code === 'commander.version') return 0;
-  const message = thrown.code === 'commander.help' ? 'a verb is missing' : thrown.message.replace(/^error: /, '');
+  const message = thrown.code === 'commander.help' ? 'a verb is missing' : thrown.message.replace(/^error: /, '').replaceAll('\n', ' ');
   const usage = new HostError('invalid-params', message, { hint: 'lattice --help, or --help after a verb' });
   if (cli.json) await cli.fail(usage, 'lattice');
   return exitCodeOf(usage);

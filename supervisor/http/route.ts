@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { HostError } from '../../protocol/errors.ts';
+import { plainly, tellFirst } from '../../protocol/plain-words.ts';
 import type { Scope } from '../../protocol/scopes.ts';
 import type { Actor } from '../plugin-view.ts';
 import type { Safeguards } from '../safeguards.ts';
@@ -125,11 +126,15 @@ function freeze<Value>(value: Value): Value {
 }
 
 function check<Schema extends z.ZodType>(schema: Schema, value: unknown, where: string): z.output<Schema> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, plainly);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const pointer = `/${issue?.path.join('/') ?? ''}`.slice(0, 128);
+  const told = tellFirst(parsed.error.issues);
+  const pointer = told.pointer.slice(0, 128);
   if (value === undefined) throw new HostError('invalid-params', 'this request needs a JSON body', { hint: 'send one JSON object' });
-  const message = `${where} ${pointer}: ${issue?.message.slice(0, 256) ?? 'refused'}`;
-  throw new HostError('invalid-params', message, { pointer, hint: `correct what is said of the ${where}` });
+  const [said = '', meant] = told.message.split('; did you mean ');
+  const place = pointer === '/' ? `the ${where}` : `${where} ${pointer}:`;
+  throw new HostError('invalid-params', `${place} ${said.slice(0, 512)}`, {
+    pointer,
+    hint: meant ? `did you mean ${meant}` : 'correct it as the message says',
+  });
 }

@@ -5,9 +5,9 @@ import { HostError } from '../../protocol/errors.ts';
 import { manifestLimits, parseManifest, schemaV3, signingBytes, sourceFields } from '../../protocol/manifest.ts';
 import { parseStrict } from '../../protocol/strict-json.ts';
 import { createOwnResolver } from '../author/own-package.ts';
+import { explainJson } from '../explain-json.ts';
 import { BundleFault, readCapped } from '../read-bundle.ts';
 import { buildNative } from './build-native.ts';
-import { locateJsonFault } from './locate-json-fault.ts';
 
 type Fields = Record<string, unknown>;
 export type PackedPlugin = { id: string; manifest: Buffer; artifact: Buffer };
@@ -60,8 +60,11 @@ function readSource(file: string): Fields {
   const bytes = readFileSync(file);
   const parsed = parseStrict(bytes);
   if (!parsed.ok) {
-    const place = parsed.rule === 'invalid-json' ? locateJsonFault(bytes.toString('utf8')) : '';
-    throw new HostError('invalid-params', `${file}${place}: ${parsed.detail}`, { rule: parsed.rule });
+    const { place, detail } = explainJson(bytes.toString('utf8'), parsed);
+    throw new HostError('invalid-params', `${file}${place}: ${detail}`, {
+      rule: parsed.rule,
+      hint: 'look just before that place, too: a comma or a bracket is often missing there',
+    });
   }
   if (typeof parsed.value !== 'object' || parsed.value === null || Array.isArray(parsed.value))
     throw new HostError('invalid-params', `${file} must hold an object`);

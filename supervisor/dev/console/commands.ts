@@ -1,5 +1,6 @@
 import { asHostError, HostError } from '../../../protocol/errors.ts';
 import { parseStrictText } from '../../../protocol/strict-json.ts';
+import { explainLine } from '../../explain-json.ts';
 import { faultNames } from '../faults/fault-actions.ts';
 import type { Harness } from '../harness/harness.ts';
 
@@ -13,7 +14,7 @@ export function parseCall(text: string): CallRequest {
   if (json.trim() === '') return { service, method, payload: null };
   const parsed = parseStrictText(json);
   if (parsed.ok) return { service, method, payload: parsed.value };
-  throw new HostError('invalid-params', `the payload is not JSON: ${parsed.detail}`, {
+  throw new HostError('invalid-params', `the payload ${explainLine(json, parsed)}`, {
     hint: 'write it like  greeter.greet {"name": "Ada"}',
   });
 }

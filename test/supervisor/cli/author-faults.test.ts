@@ -27,7 +27,7 @@ t.test('given a manifest that is no JSON, when it is called, then the fault name
   const { exitCode, stderr } = await runVerb(['call', folder, 'tool.say']);
 
   t.equal(exitCode, 2);
-  t.match(stderr, 'plugin.json:3:8: the text is not JSON');
+  t.match(stderr, "plugin.json:3:8: the text is not JSON: expected ':' after property name");
 });
 
 t.test('given a first build that fails, when dev runs once, then nobody is told that something runs', async (t) => {

@@ -19,6 +19,11 @@ t.test('given a configuration, when it is set from stdin, then it is kept; what 
   t.match(await app.lattice(['plugins', 'config', 'set', 'example.hello', '-'], '{"colour":"green"}'), { exitCode: 0 });
   t.match(await app.json(['plugins', 'config', 'get', 'example.hello']), { value: { colour: 'green' } });
   t.match(await app.lattice(['plugins', 'config', 'set', 'example.hello', '{"a":1,"a":2}']), { exitCode: 2, stderr: /same key twice/ });
+  for (const [text, said] of [
+    ['[1]', /is a JSON object.*config set example\.hello '\{/s],
+    ['{a}', /the configuration is not JSON: expected property name.*, at character 2/],
+  ] as const)
+    t.match(await app.verb(['plugins', 'config', 'set', 'example.hello', text]), { exitCode: 2, stderr: said }, text);
 });
 
 t.test('given scopes, when a token is made, then only it stands on stdout; with it what it lacks is exit 4', async (t) => {

@@ -68,6 +68,11 @@ t.test('given usage that is wrong, when the command is run, then exit 2; asked-f
   );
 });
 
+t.test('given a misspelt option, when the command is refused, then the right one is on a line of its own', async (t) => {
+  const { stderr } = await runLattice(['plugins', 'list', '--jsn']);
+  t.equal(stderr.split('\n')[1], '(Did you mean --json?)');
+});
+
 t.test('given a reader that has seen enough, when more is printed, then the command ends in silence', async (t) => {
   const ran = await execa('sh', ['-c', `'${process.execPath}' '${bin}' --help | true`], { reject: false });
   t.match(ran, { exitCode: 0, stderr: '' });

@@ -35,7 +35,10 @@ t.test('given a file that holds no token, or none that is known, when a verb ask
   const file = join(app.dataDir, 'other.token');
   for (const text of ['', 'two words', someToken]) {
     await writeFile(file, text, { mode: 0o600 });
-    t.match(await app.lattice(['plugins', 'list'], '', { LATTICE_TOKEN_FILE: file }), { exitCode: 4 });
+    t.match(await app.lattice(['plugins', 'list'], '', { LATTICE_TOKEN_FILE: file }), {
+      exitCode: 4,
+      stderr: /other\.token.*LATTICE_TOKEN_FILE/s,
+    });
   }
   t.match(await app.lattice(['plugins', 'list'], '', { LATTICE_TOKEN_FILE: join(app.dataDir, 'none') }), {
     exitCode: 4,
