@@ -9,6 +9,8 @@ import type { Safeguards } from './safeguards.ts';
 
 export type KvListing = { entries: { key: string; revision: number; bytes: number }[]; next: string | null };
 export type KvStore = {
+  /** An entry that is in memory, or that there is none; undefined when the database has to be asked. */
+  known(bucket: string, key: string): KvEntry | undefined;
   get(bucket: string, key: string): KvEntry | Promise<KvEntry>;
   /** In byte order. `next` is the `after` of the following page, or null at the end. */
   list(bucket: string, options: { prefix?: string; after?: string; limit: number }): Promise<KvListing>;
@@ -99,6 +101,7 @@ export function createKvStore({ database, quota }: { database: Database; quota: 
   }
 
   return {
+    known: cache.get,
     get(bucket, key) {
       const known = cache.get(bucket, key); // its name was checked when it came in
       if (known) return known;

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { closeOpenDecisions } from './audit.ts';
 import { createHeadFile, verifyKept } from './audit-head.ts';
 import { createHeadReports, findReportChannel } from './audit-head-reports.ts';
-import { queryAudit } from './audit-query.ts';
+import { walkAudit } from './audit-query.ts';
 import { createAuditRetention, readLastTime } from './audit-retention.ts';
 import { type BundleStore, createBundleStore } from './bundle-store.ts';
 import { checkPaths } from './check-paths.ts';
@@ -10,6 +10,7 @@ import type { Clock } from './clock.ts';
 import type { Config } from './config.ts';
 import { prepareDataDir, tellAddress } from './data-dir.ts';
 import { lockDataDir } from './data-lock.ts';
+import { createDatabaseTurns } from './database-turns.ts';
 import { createDenialLimiter } from './denial-limiter.ts';
 import { probationMs } from './exchange-bundle.ts';
 import { type Failpoints, noFailpoints } from './failpoints.ts';
@@ -103,7 +104,8 @@ async function build(
   const network = await openNetwork({ config, clock, log, database, logs, uid, reach });
   stops.add(() => network.delivery.stop());
   const reported = config.auditHead && findReportChannel(network.channels, config.auditHead.channel);
-  const handlers = createHandlers({ kv, logs, sql: database.read, httpFetch: network.httpFetch, notifySend: network.notifySend });
+  const turns = createDatabaseTurns(clock);
+  const handlers = createHandlers({ kv, logs, sql: database.read, turns, httpFetch: network.httpFetch, notifySend: network.notifySend });
 
   const runner = await createRunner();
   stops.add(() => runner.close());
@@ -148,7 +150,7 @@ async function build(
     market,
     repeated: createRepeatedRequests({ database, clock }),
     audit: {
-      query: (filter) => queryAudit(database.read, filter),
+      query: (filter, signal) => turns.walkForOperator(signal, walkAudit(database.read, filter)),
       verify: (against) => verifyKept(database.read, headFile, against),
       head: database.head,
     },

@@ -9,6 +9,7 @@ import { shareFor } from '../../protocol/work.ts';
 import { createBroker } from '../../supervisor/broker.ts';
 import { createRealClock, delay } from '../../supervisor/clock.ts';
 import { type Database, openDatabase } from '../../supervisor/database.ts';
+import { createDatabaseTurns } from '../../supervisor/database-turns.ts';
 import { createDenialLimiter } from '../../supervisor/denial-limiter.ts';
 import { createHandlers } from '../../supervisor/host/handlers.ts';
 import { createKvStore } from '../../supervisor/kv-store.ts';
@@ -45,6 +46,7 @@ export async function openWhole(): Promise<Whole> {
     kv,
     logs: createPluginLogs({ folder: join(folder, 'logs'), runBytes: 1024 * 1024, runs: 2, clock, log }),
     sql: database.read,
+    turns: createDatabaseTurns(clock),
     httpFetch: unavailable,
     notifySend: unavailable,
   });

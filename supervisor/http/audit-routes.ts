@@ -7,7 +7,11 @@ import { queryNumber } from './fields.ts';
 import { declareRoute, noBody, nothing, type Route } from './route.ts';
 
 export type AuditDeps = {
-  audit: { query(filter: AuditFilter): Promise<AuditRow[]>; verify(against: Head | null): Promise<Verdict>; head(): Head };
+  audit: {
+    query(filter: AuditFilter, signal: AbortSignal): Promise<AuditRow[]>;
+    verify(against: Head | null): Promise<Verdict>;
+    head(): Head;
+  };
 };
 
 const text = z.string().min(1).max(256).optional();
@@ -57,7 +61,8 @@ export function createAuditRoutes({ audit }: AuditDeps): Route[] {
       body: noBody,
       handle: async (request) => {
         const { after, order, ...filter } = request.query;
-        const rows = await audit.query({ ...filter, ...(after === undefined ? {} : { afterSeq: after }), newestFirst: order === 'newest' });
+        const place = after === undefined ? {} : { afterSeq: after };
+        const rows = await audit.query({ ...filter, ...place, newestFirst: order === 'newest' }, request.signal());
         return { rows, next: rows.length === filter.limit ? (rows.at(-1)?.seq ?? null) : null };
       },
     }),

@@ -10,7 +10,7 @@ import { revisionTag } from './conditions.ts';
 import { actorOf, queryNumber } from './fields.ts';
 import { declareRoute, noBody, nothing, type Route, type Settled } from './route.ts';
 
-export type KvDeps = { kv: KvStore };
+export type KvDeps = { kv: Omit<KvStore, 'known'> };
 
 const pluginPrefix = 'plugin:';
 const isBucket = (name: string) =>

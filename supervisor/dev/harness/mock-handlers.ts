@@ -3,6 +3,7 @@ import { type HostMethod, hostMethodNames, hostMethods } from '../../../protocol
 import type { HostCall, HostHandlers } from '../../broker.ts';
 import { type Clock, delay } from '../../clock.ts';
 import type { Database } from '../../database.ts';
+import { createDatabaseTurns } from '../../database-turns.ts';
 import { createAuditQuery } from '../../host/audit.ts';
 import type { GuardedClient } from '../../host/guarded-client.ts';
 import { createHttpFetch } from '../../host/http-fetch.ts';
@@ -29,11 +30,12 @@ export type MockDeps = {
 
 /** The service's own handlers; only what would leave the machine is caught: connections, log files, notifications. */
 export function createMockHandlers({ kv, database, clock, client, channels, onLog, onNotification }: MockDeps): HostHandlers {
+  const turns = createDatabaseTurns(clock);
   const open = new Map<string, Channel>();
   const openTo = (name: string, plugin: string) => void open.set(name, { type: 'log', plugins: [plugin] });
   const send = createNotifySend({ channels: open, outbox: createOutbox({ clock }), database });
   return {
-    ...createKvHandlers(kv),
+    ...createKvHandlers(kv, turns.lookUps),
     'log.write': createLogWrite({ of: () => ({ write: (_generation, _source, level, text) => onLog(level, text) }) }),
     'http.fetch': createHttpFetch({ client, allow: new Map() }),
     async 'notify.send'(params, call) {
@@ -43,7 +45,7 @@ export function createMockHandlers({ kv, database, clock, client, channels, onLo
       onNotification({ id, channel, title, text, severity });
       return { id };
     },
-    'audit.query': createAuditQuery(database.read),
+    'audit.query': createAuditQuery(database.read, turns.pluginWalks),
   };
 }
 
