@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { VersionChange } from '../bundle-difference.ts';
+import { nameOfChange } from '../name-of-change.ts';
 import type { ConsentView, PluginBrief, PluginDetail, RefusedBundle, WhyView } from '../plugin-view.ts';
 import { addCallVerbs } from './call.ts';
 import type { Cli } from './cli.ts';
@@ -56,9 +56,6 @@ function remark(plugin: PluginBrief): string {
   else if (!available) parts.push('bundle not on disk');
   return parts.filter((part) => part !== null).join('; ');
 }
-
-const nameOfChange = (change: VersionChange): string =>
-  ({ upgrade: 'upgrade to', downgrade: 'downgrade to', 'same-version': 'other bytes of', unordered: 'other version' })[change];
 
 async function listPlugins(cli: Cli): Promise<void> {
   const list = await (await cli.connect()).request<PluginBrief[]>('GET', '/api/plugins');

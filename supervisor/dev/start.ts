@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runService } from '../main.ts';
+import { endWithFault } from './end-with-fault.ts';
 import { packExamples } from './example-plugins.ts';
 import { printWelcome } from './welcome.ts';
 
@@ -17,14 +18,15 @@ async function start(): Promise<void> {
   env.LATTICE_SANDBOX ||= 'auto';
   env.LATTICE_LOG_LEVEL ||= 'warn';
   if (process.getuid?.() === 0 && !env.LATTICE_RUN_AS) env.LATTICE_ALLOW_ROOT ||= '1';
-  if (!env.LATTICE_PLUGIN_DIR && !env.LATTICE_PLUGIN_TRUST) {
+  const isCheckout = !env.LATTICE_PLUGIN_DIR && !env.LATTICE_PLUGIN_TRUST;
+  if (isCheckout) {
     process.umask(0o077);
     mkdirSync(env.LATTICE_DATA_DIR, { recursive: true, mode: 0o700 });
     const { pluginDir, trustFile } = await packExamples(env.LATTICE_DATA_DIR, (line) => process.stdout.write(`${line}\n`));
     Object.assign(env, { LATTICE_PLUGIN_DIR: pluginDir, LATTICE_PLUGIN_TRUST: trustFile });
     env.LATTICE_NOTIFY_CHANNELS ||= writeChannels(join(env.LATTICE_DATA_DIR, 'dev', 'channels.json'));
   }
-  await runService((service, config) => printWelcome(service, config, process.stdout));
+  await runService((service, config) => printWelcome(service, config, { out: process.stdout, isCheckout }));
 }
 
 /** A channel to try notifications with: they appear in the service's own log. */
@@ -36,7 +38,4 @@ function writeChannels(file: string): string {
   return file;
 }
 
-start().catch((error: unknown) => {
-  process.stderr.write(`lattice: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(1);
-});
+start().catch(endWithFault);
