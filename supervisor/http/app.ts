@@ -35,7 +35,7 @@ export type AppDeps = RouteDeps & ControlPlaneDeps;
 /** The whole control plane, as the service in its normal state offers it. */
 export const createApp = (deps: AppDeps): Koa<State> => createControlPlane(deps, createRoutes(deps));
 
-/** The control plane over these routes. `app.emit('stopping')` ends its event streams, and each connection with its next answer; `cutting` comes before what is left is cut. */
+/** The control plane over these routes. `app.emit('stopping')` ends its event streams, and each connection with its next answer; `cutting` comes before what is left is cut. It emits `authenticated` with the connection of each request that has a valid token. */
 export function createControlPlane(deps: ControlPlaneDeps, routes: readonly Route[]): Koa<State> {
   const app = new Koa<State>();
   const streams = createEventStreams(deps.clock);
@@ -59,6 +59,7 @@ export function createControlPlane(deps: ControlPlaneDeps, routes: readonly Rout
     ctx.state = state;
     try {
       state.caller = await identify(ctx);
+      if (state.caller.actor) app.emit('authenticated', ctx.req.socket);
       await next();
     } catch (thrown) {
       state.reply = answerProblem(ctx, thrown, deps);

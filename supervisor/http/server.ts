@@ -5,6 +5,7 @@ import { HostError } from '../../protocol/errors.ts';
 import type { Clock } from '../clock.ts';
 import { http } from '../lean-http.ts';
 import { announcesTooMuch } from './body.ts';
+import { createConnections } from './connections.ts';
 import { isWildcard } from './host-check.ts';
 import type { State } from './serve-request.ts';
 import { verifyBodyBytes } from './trust-routes.ts';
@@ -22,7 +23,12 @@ export async function startServer(
   options: { host: string; port: number; clock: Clock; limits?: Partial<Limits> },
 ): Promise<Server> {
   const limits = { ...serverLimits, ...options.limits };
-  const answer = app.callback();
+  const connections = createConnections(limits.connections);
+  const serve = app.callback();
+  function answer(req: IncomingMessage, res: ServerResponse): void {
+    connections.asked(req.socket);
+    void serve(req, res);
+  }
   const server = http.createServer(
     {
       headersTimeout: limits.headersMs,
@@ -30,13 +36,14 @@ export async function startServer(
       keepAliveTimeout: limits.keepAliveMs,
       connectionsCheckingInterval: limits.checkMs,
     },
-    (req, res) => void answer(req, res),
+    answer,
   );
-  server.maxConnections = limits.connections;
+  server.on('connection', connections.opened);
+  app.on('authenticated', connections.trust);
   // Who asks first whether to send a body that is too large is not told to go on.
   server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
     if (!announcesTooMuch(req, verifyBodyBytes)) res.writeContinue();
-    void answer(req, res);
+    answer(req, res);
   });
   await new Promise<void>((resolve, reject) => {
     const failed = (error: NodeJS.ErrnoException) => reject(listenFailed(error, options));
