@@ -3,14 +3,15 @@ import { createDenseMessage, type DenseMessage } from './dense-message.ts';
 import { createShapeScanner, type JsonShape } from './json-shape.ts';
 import { type JsonRule, parseOfShape, parseStrict, refuse } from './strict-json.ts';
 import { wireLimits } from './version.ts';
-import { costs } from './work.ts';
+import { costs, usual } from './work.ts';
 
 export type FrameRule = JsonRule | 'line-too-long' | 'batch' | 'partial-line-at-end';
 /** What one line says. */
 export type WholeFrame =
-  | { kind: 'message'; value: Record<string, unknown>; bytes: number }
+  | { kind: 'message'; value: Record<string, unknown>; bytes: number; work: number } // what it cost to read
   | { kind: 'stray'; text: string } // not the protocol's: a stray print
   | { kind: 'violation'; rule: FrameRule; detail: string };
+type DenseLine = DenseMessage & { bytes: number; work: number };
 export type Frame = WholeFrame | { kind: 'unfinished' }; // a line of very many values: ask again
 
 const byteOrderMark = '\xef\xbb\xbf'; // its bytes, a character for each
@@ -33,7 +34,7 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth:
   let heldAscii = true;
   let held: string[] = []; // of a line that began in chunks before, a character for each byte
   let heldBytes = 0;
-  let dense: (DenseMessage & { bytes: number }) | null = null;
+  let dense: DenseLine | null = null;
   let broken = false;
   let work = 0;
 
@@ -76,26 +77,34 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth:
     const lineAscii = ascii && heldAscii;
     const line = isWhole ? text.slice(start, end) : held.join('') + text.slice(start, end);
     if (!isWhole) forget();
-    work += costs.message + line.length * costs.byte + shape.values * costs.value;
+    const stepped = Math.max(0, line.length - scanner.takeJumped());
+    const price =
+      costs.message +
+      line.length * (lineAscii ? costs.byte : costs.byte + costs.decoded) +
+      stepped * costs.stepped +
+      shape.values * costs.value;
+    work += price;
     if (line.length > maxLineBytes) return violation('line-too-long', `a line is over ${maxLineBytes} bytes`);
     const first = line.charCodeAt(0);
     if (first !== 0x7b && first !== 0x5b && !line.startsWith(byteOrderMark))
       return { kind: 'stray', text: Buffer.from(line, 'latin1').toString('utf8', 0, strayKept) };
-    return readText(lineAscii ? line : isWhole ? bytes.subarray(start, end) : Buffer.from(line, 'latin1'), shape, line.length);
+    return readText(lineAscii ? line : isWhole ? bytes.subarray(start, end) : Buffer.from(line, 'latin1'), shape, line.length, price);
   }
 
   /** A line as it is, or the bytes of one that is not ASCII. */
-  function readText(given: string | Buffer, shape: JsonShape, length: number): Frame {
+  function readText(given: string | Buffer, shape: JsonShape, length: number, price: number): Frame {
     if (typeof given !== 'string' && !isUtf8(given)) return refuseBytes(given);
     const line = typeof given === 'string' ? given : given.toString('utf8');
     if (inPieces && shape.values > denseValues && shape.depth <= depth && line.charCodeAt(0) === 0x7b && !line.includes('\0')) {
-      dense = { ...createDenseMessage(line, depth), bytes: length };
+      dense = { ...createDenseMessage(line, depth), bytes: length, work: price };
       return readDense(dense);
     }
+    const extra = costOfMany(shape); // a line of very many values pays for each as it is looked at
+    work += extra;
     const parsed = parseOfShape(line, shape, depth);
     if (!parsed.ok) return violation(parsed.rule, parsed.detail);
     if (Array.isArray(parsed.value)) return violation('batch', 'a batch is not allowed; send one message a line');
-    return { kind: 'message', value: parsed.value as Record<string, unknown>, bytes: length }; // it began with {, so it is an object
+    return { kind: 'message', value: parsed.value as Record<string, unknown>, bytes: length, work: price + extra }; // it began with {, so it is an object
   }
 
   function refuseBytes(bytes: Buffer): Frame {
@@ -104,13 +113,14 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth:
     return violation(rule, detail);
   }
 
-  function readDense(line: DenseMessage & { bytes: number }): Frame {
+  function readDense(line: DenseLine): Frame {
     const { work: done, end } = line.step(valuesPerPiece);
     work += done;
+    line.work += done;
     if (!end) return { kind: 'unfinished' };
     dense = null;
     if (!end.ok) return violation(end.rule, end.detail);
-    return { kind: 'message', value: end.value, bytes: line.bytes };
+    return { kind: 'message', value: end.value, bytes: line.bytes, work: line.work };
   }
 
   return {
@@ -154,6 +164,13 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth:
       return done;
     },
   };
+}
+
+/** What the strings and keys cost beyond those of a usual message. */
+function costOfMany({ strings, colons, backslashes }: JsonShape): number {
+  const keys = Math.max(0, colons - usual.keys);
+  const eachKey = backslashes ? costs.key + costs.escapedKey : costs.key;
+  return Math.max(0, strings - usual.strings) * costs.string + keys * eachKey;
 }
 
 export type Framer = ReturnType<typeof createFramer>;

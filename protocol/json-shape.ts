@@ -4,6 +4,7 @@ export type JsonShape = {
   depth: number;
   colons: number; // outside strings: as many as there are keys
   values: number; // brackets, commas and colons: what a parser has to make, at most
+  strings: number; // keys among them
   backslashes: boolean;
 };
 
@@ -16,13 +17,14 @@ const steppedCharacters = 64; // behind an escape, one by one: where there is on
  * each byte, which costs a fifth of reading the bytes; and the ends of strings are searched for, not stepped to.
  */
 export function createShapeScanner(depthMost: number) {
-  let shape: JsonShape = { depth: 0, colons: 0, values: 0, backslashes: false };
+  let shape: JsonShape = { depth: 0, colons: 0, values: 0, strings: 0, backslashes: false };
   let depth = 0;
   let inString = false;
   let escaped = false; // the piece ended behind a backslash
   let text = '';
   let quoteAt = -1; // the next of each in the text, where it is not behind us: what was found is not searched for again
   let backslashAt = -1;
+  let jumped = 0;
 
   /** To the next quote or backslash, or to the end. */
   function jump(from: number, to: number): number {
@@ -41,7 +43,9 @@ export function createShapeScanner(depthMost: number) {
     let at = escaped ? from + 1 : from;
     escaped = false;
     for (;;) {
-      at = jump(at, to);
+      const found = jump(at, to);
+      jumped += found - at;
+      at = found;
       const stepped = Math.min(to, at + steppedCharacters);
       for (; at < stepped; at++) {
         const character = text.charCodeAt(at);
@@ -68,11 +72,12 @@ export function createShapeScanner(depthMost: number) {
       backslashAt = -1;
     },
     scan(from: number, to: number): void {
-      if (shape.depth > depthMost) return;
+      if (shape.depth > depthMost || from >= to) return; // an empty piece ends no escape
       let at = inString ? skipString(from, to) : from;
       while (at < to) {
         switch (text.charCodeAt(at++)) {
           case quote:
+            shape.strings++;
             inString = true;
             at = skipString(at, to);
             break;
@@ -96,10 +101,16 @@ export function createShapeScanner(depthMost: number) {
         }
       }
     },
+    /** How many characters a search passed over since the last time; each of the others was looked at by itself, which costs more. */
+    takeJumped(): number {
+      const taken = jumped;
+      jumped = 0;
+      return taken;
+    },
     /** The shape of what was scanned since the last time. */
     take(): JsonShape {
       const taken = shape;
-      shape = { depth: 0, colons: 0, values: 0, backslashes: false };
+      shape = { depth: 0, colons: 0, values: 0, strings: 0, backslashes: false };
       depth = 0;
       inString = false;
       escaped = false;

@@ -163,13 +163,16 @@ export function createOutgoing({ timers, counters, send, sendLine, unsentBytes, 
       counters.late_answers++;
       return true;
     },
-    /** A listener that throws fails its own request, nothing else: it is called from where the stream is read. */
-    progress(id: unknown, value: unknown): void {
+    /** Whether somebody listens. A listener that throws fails its own request, nothing else: it is called from where the stream is read. */
+    progress(id: unknown, value: unknown): boolean {
+      const listener = pending.get(id as MessageId)?.onProgress; // an id of another type finds nothing
+      if (!listener) return false;
       try {
-        pending.get(id as MessageId)?.onProgress?.(value); // an id of another type finds nothing
+        listener(value);
       } catch (thrown) {
         abandon(id as number, asHostError(thrown));
       }
+      return true;
     },
     close(reason: HostError): void {
       closed = reason;

@@ -156,15 +156,16 @@ export function createPeer(options: PeerOptions) {
         if (!outgoing.settle(message.id, message.value)) violate('unknown-answer', 'an answer to an id that was never issued');
         return;
       case 'notification':
-        return notice(message.method, message.params);
+        return notice(message.method, message.params, frame.work);
     }
   }
 
-  function notice(method: string, params: unknown): void {
+  function notice(method: string, params: unknown, work: number): void {
     const { id, value } = (typeof params === 'object' && params !== null ? params : {}) as { id?: MessageId; value?: unknown };
     if (method === '$/cancelRequest') incoming.cancel(id);
-    else if (method === '$/progress') outgoing.progress(id, value ?? null);
-    else if (method.startsWith('$/')) counters.ignored_notifications++;
+    else if (method === '$/progress') {
+      if (outgoing.progress(id, value ?? null)) meter.spend(costs.event + work);
+    } else if (method.startsWith('$/')) counters.ignored_notifications++;
     else violate('request-without-id', 'a request must have an id');
   }
 

@@ -7,15 +7,24 @@ import type { Timers } from './deadlines.ts';
 export const costs = {
   chunk: 10_000, // one read
   byte: 1, // scanning, decoding, copying; of what is sent: encoding
+  stepped: 4, // one that no search passes over, outside a string or behind an escape: looked at by the scanner and by the parser
+  decoded: 1, // one of a line that is not ASCII
   message: 1_500,
   value: 60, // one bracket, comma or colon: parsed, and looked at again for keys given twice
+  string: 150, // one more than a usual message has, keys among them: V8 looks for those it has met
+  key: 800, // one more than that: keys that V8 has not met in this order are a new kind of object each
+  escapedKey: 1_400, // and one that may hold a backslash: read again by ourselves, see parse-json.ts
   request: 10_000, // deciding, recording, answering
   lookedAt: 100, // one value of a line of very many, checked and not kept
   built: 400, // and kept: what lives until the line is whole costs the collector most
+  event: 5_000, // what is told to somebody who listens, beside as much again as it cost to read: made text again, and written
   logLine: 5_000, // one line of a plugin's log: encoded, and handed to those who follow it
   logByte: 10,
   thrownByte: 6, // read and dropped: the copy is cheap, but its buffer is the collector’s to find
 } as const;
+
+/** The usual host call has no more, its envelope's among them. What these cost is in the price of the request. */
+export const usual = { keys: 6, strings: 12 } as const;
 
 /**
  * The share of one child. A whole event loop has a thousand million nanoseconds a second: at a tenth, one that floods leaves its neighbours nine

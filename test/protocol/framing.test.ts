@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { createFramer, encodeLine, type Frame } from '../../protocol/framing.ts';
+import { costs } from '../../protocol/work.ts';
 
 function pushAll(framer: ReturnType<typeof createFramer>, chunk: Buffer): Frame[] {
   framer.push(chunk);
@@ -79,4 +80,48 @@ t.test('given a stray line longer than what is kept of it, when it is pushed, th
 t.test('given a message over the cap in UTF-8 but not in UTF-16, when it is encoded, then it is refused', async (t) => {
   t.equal(encodeLine({ a: 'ü'.repeat(60) }, 100), null);
   t.equal(encodeLine({ a: 'u'.repeat(60) }, 100), `{"a":"${'u'.repeat(60)}"}\n`);
+});
+
+/** What reading one message costs, without the read itself; the message says the same. */
+function costOfLine(line: string): number {
+  const framer = createFramer();
+  framer.push(Buffer.from(`${line}\n`));
+  framer.takeWork();
+  let [frame, work] = [framer.next(), framer.takeWork()];
+  for (; frame?.kind === 'unfinished'; work += framer.takeWork()) frame = framer.next();
+  work += framer.takeWork();
+  return frame?.kind === 'message' && frame.work === work ? work : Number.NaN;
+}
+const request = (params: unknown) => JSON.stringify({ jsonrpc: '2.0', id: 7, method: 'kv.put', params });
+const value = (json: string) => `{"jsonrpc":"2.0","method":"$/progress","params":{"id":1,"value":${json}}}`;
+
+// Measured, the dearest input of each kind costs this much more than the same bytes of plain text in one string.
+const dearer: [name: string, json: string, times: number][] = [
+  ['escapes', `"${'\\n'.repeat(15_000)}"`, 4],
+  ['digits', `0.${'1'.repeat(30_000)}`, 4],
+  ['spaces', `${' '.repeat(30_000)}1`, 4],
+  ['characters that are not ASCII', `"${'é'.repeat(15_000)}"`, 1.9],
+  ['keys', `{${Array.from({ length: 900 }, (_, n) => `"k${n}":1`).join()}}`, 60],
+  ['keys with escapes', `{${Array.from({ length: 900 }, (_, n) => `"\\\\${n}":1`).join()}}`, 150],
+  ['short strings', `[${Array.from({ length: 1900 }, (_, n) => `"${n}"`).join()}]`, 20],
+];
+for (const [name, json, times] of dearer)
+  t.test(`given ${name}, when they are read, then they are charged for what they cost`, async (t) => {
+    const plain = costOfLine(value(`"${'x'.repeat(Buffer.byteLength(json))}"`));
+    const least = plain * times;
+    const work = costOfLine(value(json));
+    t.ok(work >= least, `${work}, at least ${least}`);
+  });
+
+t.test('given the host calls of a plugin that behaves well, when they are read, then none of that is charged to it', async (t) => {
+  for (const bytes of [100, 4096, 65_536]) {
+    const line = request({ key: 'colour', value: 'v'.repeat(bytes) });
+    const least = costs.message + line.length * costs.byte + line.split(/[{,:]/).length * costs.value + costs.request;
+    const work = costOfLine(line) + costs.request;
+    t.ok(work < least * 1.03, `${work}, at least ${least}`);
+  }
+});
+
+t.test('given a line of very many values, when it is read in pieces, then the message says what all of them cost', async (t) => {
+  t.ok(costOfLine(value(JSON.stringify(Array(5000).fill(0)))) > 5000 * costs.built);
 });

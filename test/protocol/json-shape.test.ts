@@ -7,7 +7,7 @@ const depthMost = 5;
 
 /** The same, character by character. */
 function scanSlowly(text: string): JsonShape {
-  const shape: JsonShape = { depth: 0, colons: 0, values: 0, backslashes: false };
+  const shape: JsonShape = { depth: 0, colons: 0, values: 0, strings: 0, backslashes: false };
   let [depth, inString, escaped] = [0, false, false];
   for (const character of text) {
     if (inString) {
@@ -16,7 +16,7 @@ function scanSlowly(text: string): JsonShape {
       else if (character === '"') inString = false;
       continue;
     }
-    if (character === '"') inString = true;
+    if (character === '"') [inString, shape.strings] = [true, shape.strings + 1];
     if (':,{['.includes(character)) shape.values++;
     if (character === ':') shape.colons++;
     if ('{['.includes(character)) shape.depth = Math.max(shape.depth, ++depth);
@@ -67,4 +67,26 @@ t.test('given lines one behind the other in one chunk, when each is scanned, the
     { numRuns: 500 },
   );
   t.pass('500 times');
+});
+
+t.test('given an escape cut in two, with nothing in between, when it is scanned, then the quote behind it ends no string', async (t) => {
+  const scanner = createShapeScanner(depthMost);
+  for (const piece of ['{"a\\', '', '"":1']) {
+    scanner.open(piece);
+    scanner.scan(0, piece.length);
+  }
+  t.match(scanner.take(), { colons: 1, strings: 1, backslashes: true });
+});
+
+t.test('given long strings and what stands outside them, when they are scanned, then only the strings are jumped over', async (t) => {
+  const scanner = createShapeScanner(depthMost);
+  const jumpedOf = (text: string) => {
+    scanner.open(text);
+    scanner.scan(0, text.length);
+    scanner.take();
+    return scanner.takeJumped();
+  };
+  t.equal(jumpedOf(`{"abc":"${'x'.repeat(5000)}"}`), 5003);
+  t.equal(jumpedOf(`[${' '.repeat(5000)}1]`), 0);
+  t.ok(jumpedOf(`["${'\\n'.repeat(2500)}"]`) < 100, 'behind an escape there is no jump');
 });

@@ -4,7 +4,7 @@ import t from 'tap';
 import { HostError } from '../../protocol/errors.ts';
 import type { HandleRequest } from '../../protocol/incoming.ts';
 import { createPeer } from '../../protocol/peer.ts';
-import { childShare, createWorkMeter, type WorkShare } from '../../protocol/work.ts';
+import { childShare, costs, createWorkMeter, openShare, type WorkShare } from '../../protocol/work.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { linkPeers } from '../support/linked-peers.ts';
 
@@ -171,6 +171,35 @@ t.test('given a listener of progress that throws, when progress comes, then its 
   await refused;
   t.equal(await other, 'fine');
   t.match(sent().at(-1), { method: '$/cancelRequest', params: { id: 1 } });
+});
+
+t.test('given progress, when somebody listens, then telling it is charged as well; when nobody does, only reading it is', async (t) => {
+  const spent: Record<string, number> = {};
+  for (const listens of [false, true]) {
+    const input = new PassThrough();
+    const clock = createFakeClock();
+    const meter = createWorkMeter(clock, openShare);
+    const spend = meter.spend;
+    let sum = 0;
+    meter.spend = (work) => {
+      sum += work;
+      spend(work);
+    };
+    const peer = createPeer({
+      input,
+      output: new PassThrough(),
+      timers: clock,
+      meter,
+      handle: echo,
+      onStray: () => {},
+      onViolation: (rule) => t.fail(rule),
+    });
+    void peer.request('work', {}, { timeoutMs, ...(listens ? { onProgress: () => {} } : {}) });
+    input.write(`${JSON.stringify({ jsonrpc: '2.0', method: '$/progress', params: { id: 1, value: 'x'.repeat(10_000) } })}\n`);
+    await settle();
+    spent[String(listens)] = sum - costs.chunk;
+  }
+  t.equal(spent.true, 2 * (spent.false ?? 0) + costs.event);
 });
 
 t.test('given 64 requests in flight, when more come, then each is refused at once, not run, and 100 in a row end the child', async (t) => {
