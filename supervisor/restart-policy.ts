@@ -10,23 +10,25 @@ export const restartPolicy = {
 } as const;
 
 /** Why a child ended, as told to the operator. */
-export type Cause =
-  | 'stopped' // we asked it to
-  | 'exit-code'
-  | 'signal'
-  | 'hung'
-  | 'not-ready-in-time'
-  | 'protocol-violation'
-  | 'out-of-memory'
-  | 'configuration'
-  | 'artifact-refused'
-  | 'load-failed'
-  | 'sandbox-unavailable' // too little of it is there
-  | 'sandbox-failed' // it was found whole, and could not be set up this time
-  | 'trust-lost'
-  | 'bundle-gone'
-  | 'spawn-failed'
-  | 'storage-unavailable'; // no start is recorded, so none happens: the disk's fault, not the plugin's
+export const causes = [
+  'stopped', // we asked it to
+  'exit-code',
+  'signal',
+  'hung',
+  'not-ready-in-time',
+  'protocol-violation',
+  'out-of-memory',
+  'configuration',
+  'artifact-refused',
+  'load-failed',
+  'sandbox-unavailable', // too little of it is there
+  'sandbox-failed', // it was found whole, and could not be set up this time
+  'trust-lost',
+  'bundle-gone',
+  'spawn-failed',
+  'storage-unavailable', // no start is recorded, so none happens: the disk's fault, not the plugin's
+] as const;
+export type Cause = (typeof causes)[number];
 
 const fatalCauses: ReadonlySet<Cause> = new Set(['configuration', 'artifact-refused', 'sandbox-unavailable', 'trust-lost', 'bundle-gone']);
 

@@ -10,6 +10,7 @@ import { exitCodes } from '../../supervisor/cli/exit-codes.ts';
 import { createRoutes, type RouteDeps } from '../../supervisor/http/routes.ts';
 import { parseChannels } from '../../supervisor/notify/channels.ts';
 import { readPolicy } from '../../supervisor/policy.ts';
+import { causes } from '../../supervisor/restart-policy.ts';
 import { parseTrustPolicy } from '../../supervisor/trust-policy.ts';
 import { testFolder } from '../support/test-folder.ts';
 import { listBlocks, listFiles, projectRoot, readText } from './markdown.ts';
@@ -47,6 +48,11 @@ t.test('given the capabilities, when the author’s guide is read, then each sta
 
 t.test('given the kinds of audit rows, when the manual is read, then each is explained', async (t) => {
   for (const kind of auditKinds) t.ok(findRow(operator, kind), kind);
+});
+
+t.test('given the causes of an end, when the manual is read, then each is explained', async (t) => {
+  const section = operator.slice(operator.indexOf('## Why is it so?'), operator.indexOf('## The audit'));
+  for (const cause of causes) t.ok(findRow(section, cause), cause);
 });
 
 t.test('given the routes of the API, when the manual is read, then each stands there with its scope', async (t) => {
@@ -89,6 +95,17 @@ const slugOf = (heading: string): string =>
     .replaceAll(' ', '-');
 const headingsOf = (text: string): string[] =>
   [...text.replace(/^```.*?^```$/gms, '').matchAll(/^#+ (.*)$/gm)].map(([, name = '']) => slugOf(name));
+
+t.test('given the pages, when README and their own contents are read, then every page and every part is listed', async (t) => {
+  const readme = readText('README.md');
+  for (const page of listFiles().filter((path) => /^docs\/.*\.md$/.test(path))) {
+    t.match(readme, `](${page})`, page);
+    const text = readText(page).replace(/^```.*?^```$/gms, '');
+    const contents = text.slice(0, text.indexOf('\n## '));
+    if (!contents.includes('](#')) continue; // a short page has none
+    for (const [, heading = ''] of text.matchAll(/^## (.*)$/gm)) t.match(contents, `](#${slugOf(heading)})`, `${page}: ${heading}`);
+  }
+});
 
 t.test('given the links of every manual, when they are followed, then they lead somewhere', async (t) => {
   for (const file of listFiles().filter((path) => path.endsWith('.md'))) {
