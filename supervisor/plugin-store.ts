@@ -16,6 +16,7 @@ export type ExitRecord = {
   detail: string;
   stderrTail: string[];
   lastHostCall: string | null;
+  version?: string | null; // what was stored before it was kept has none
 };
 /** The newest exit first. */
 export type Health = { exits: ExitRecord[]; crashTimesMs: number[]; broken: boolean; generation: number };

@@ -189,6 +189,7 @@ export type ExitView = {
   detail: string;
   stderr_tail: string[];
   last_host_call: string | null;
+  version: string | null;
 };
 
 export type WhyView = {
@@ -199,6 +200,8 @@ export type WhyView = {
   uptime_ms: number | null;
   next_retry_at: string | null;
   last_host_call: string | null;
+  /** What it owes its callers, and how long it has answered nothing, not even a ping; null when nothing is owed. */
+  owed: { calls_open: number; calls_given_up: number; last_answer_ms: number } | null;
   exits: ExitView[]; // newest first, at most 20
   counters: Record<string, number>;
 };

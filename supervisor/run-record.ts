@@ -17,6 +17,10 @@ export type RunRecord = {
   fault: { cause: Cause; detail: string } | null;
   stderrTail: string[];
   lastHostCall: string | null;
+  version: string | null; // known once it is to run
+  callsOpen: number;
+  callsGivenUp: number; // since the last answer: their deadline had passed
+  lastAnswerMs: number; // monotonic, to anything
 };
 
 export const beginRecord = (clock: Clock): RunRecord => ({
@@ -25,6 +29,10 @@ export const beginRecord = (clock: Clock): RunRecord => ({
   fault: null,
   stderrTail: [],
   lastHostCall: null,
+  version: null,
+  callsOpen: 0,
+  callsGivenUp: 0,
+  lastAnswerMs: clock.monotonicMs(),
 });
 
 export function keepStderr(record: RunRecord, text: string): void {
@@ -62,6 +70,7 @@ export function concludeRun(
     detail: record.fault?.detail || exit.detail,
     stderrTail: exit.lastLines ? exit.lastLines.slice(-stderrKept).map((text) => text.slice(0, lineMost)) : record.stderrTail,
     lastHostCall: record.lastHostCall,
+    version: record.version,
   };
   // The tries of a start that the disk refuses are one line, or they would push out what ended the process before them.
   const before = !isCounted(cause) && health.exits[0]?.cause === cause ? health.exits.slice(1) : health.exits;
@@ -93,6 +102,7 @@ export const viewExit = (row: ExitRecord): ExitView => ({
   detail: row.detail,
   stderr_tail: row.stderrTail,
   last_host_call: row.lastHostCall,
+  version: row.version ?? null,
 });
 
 /** The cause that stands for a start that threw. */

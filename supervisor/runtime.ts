@@ -1,4 +1,5 @@
 import { asHostError } from '../protocol/errors.ts';
+import { hear, listen } from './answers-heard.ts';
 import type { AuditEntry } from './audit.ts';
 import type { Askable, Dispatch } from './broker.ts';
 import { type Clock, type Timer, timestamp } from './clock.ts';
@@ -124,7 +125,10 @@ export function createRuntime(deps: RuntimeDeps) {
       // An unanswered ping is what the deadline waits for.
       attempt('ping', () =>
         current.run?.ping().then(
-          () => handle('pong', of),
+          () => {
+            if (of === current.generation) hear(current.record, clock);
+            handle('pong', of);
+          },
           () => {},
         ),
       );
@@ -246,8 +250,10 @@ export function createRuntime(deps: RuntimeDeps) {
       message = `${givenUp(id)}, before the service was restarted`;
     },
     invoke(service: string, method: string, payload: unknown, options: InvokeOptions): Promise<unknown> {
-      if (state === 'ready' && current.run)
-        return current.run.invoke(service, method, payload, options).catch(rethrowForCaller(id, `${service}.${method}`, options.timeoutMs));
+      if (state === 'ready' && current.run) {
+        const { answered, failed } = listen(current.record, clock, rethrowForCaller(id, `${service}.${method}`, options.timeoutMs));
+        return current.run.invoke(service, method, payload, options).then(answered, failed);
+      }
       return Promise.reject(notArmed(id, publicStates[state], state === 'failed' && history.isBroken()));
     },
     state: (): State => state,

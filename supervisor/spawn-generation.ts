@@ -1,4 +1,5 @@
 import { asHostError } from '../protocol/errors.ts';
+import { viewOwed } from './answers-heard.ts';
 import type { Dispatch } from './broker.ts';
 import type { Clock } from './clock.ts';
 import { beginRecord, causeOfFailedStart, keepStderr, type RunRecord } from './run-record.ts';
@@ -66,6 +67,7 @@ export function createSpawner(deps: SpawnDeps, on: SpawnEvents) {
   }
 
   async function startRun(launch: Launch, of: number, mine: number): Promise<void> {
+    current.record.version = launch.plugin.version;
     const dispatch = deps.createDispatch(launch, () => (of === current.generation ? askable[on.state()] : 'none'));
     const noted: Dispatch = (method, params, context) => {
       current.record.lastHostCall = method.slice(0, 64);
@@ -130,5 +132,6 @@ export const viewProcess = ({ generation, run, record }: Current) => ({
 export const explainProcess = ({ run, record }: Current, clock: Clock) => ({
   uptime_ms: run ? Math.round(clock.monotonicMs() - record.startedAtMs) : null,
   last_host_call: run ? record.lastHostCall : null,
+  owed: run ? viewOwed(record, clock) : null,
   counters: run?.counters() ?? {},
 });

@@ -188,6 +188,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor & { start(): 
         uptime_ms: null,
         next_retry_at: null,
         last_host_call: null,
+        owed: null,
         exits: [],
         counters: {},
       };

@@ -5,8 +5,9 @@ import { HostError } from '../../protocol/errors.ts';
 import type { AuditRow } from '../audit.ts';
 import type { Head, Verdict } from '../audit-chain.ts';
 import { auditTerms } from '../audit-terms.ts';
+import type { Clock } from '../clock.ts';
 import type { Cli } from './cli.ts';
-import { wholeNumber } from './options.ts';
+import { readMoment, spanForms, wholeNumber } from './options.ts';
 import { visibleJson } from './visible.ts';
 
 type Filter = Partial<
@@ -17,8 +18,8 @@ type Filter = Partial<
 };
 
 export function addAuditVerbs(program: Command, cli: Cli): void {
-  const audit = program.command('audit').description('read and verify the audit');
-  audit
+  const audit = program.command('audit').description('read and verify the audit; without a verb: list');
+  const list = audit
     .command('list', { isDefault: true })
     .description('list rows, the newest first')
     .argument('[terms...]', `what to list, as key:value: ${auditTerms.join(', ')}`)
@@ -30,19 +31,20 @@ export function addAuditVerbs(program: Command, cli: Cli): void {
     .option('--code <word>', 'with this error word')
     .option('--rule <rule>', 'refused by this rule')
     .option('--request <id>', 'of this request')
-    .option('--since <time>', 'not before, like 2026-01-31T12:00:00Z')
-    .option('--until <time>', 'before')
+    .option('--since <time>', `not before, like 2026-01-31T12:00:00Z, or so long ago: ${spanForms}`)
+    .option('--until <time>', 'before; written like --since')
     .option('--limit <number>', 'at most so many, from 1 to 1000', wholeNumber)
     .option('--after <seq>', 'read on after this row', wholeNumber)
     .option('--oldest-first', 'the oldest first')
     .action((terms: readonly string[], { oldestFirst, request, ...filter }: Filter & { oldestFirst?: boolean; request?: string }) =>
       listRows(cli, {
-        ...filter,
+        ...readTimes(cli.io.clock, filter),
         ...(request === undefined ? {} : { request_id: request }),
-        ...(terms.length > 0 ? { q: terms.join(' ') } : {}),
+        ...(terms.length > 0 ? { q: terms.map((term) => readTimeOfTerm(cli.io.clock, term)).join(' ') } : {}),
         ...(oldestFirst ? { order: 'oldest' } : {}),
       }),
     );
+  audit.addHelpText('after', () => helpOfList(list));
   audit
     .command('verify')
     .description('check that no row was changed, left out or cut off')
@@ -62,6 +64,28 @@ export function addAuditVerbs(program: Command, cli: Cli): void {
     .action(() => exportRows(cli));
 }
 
+/** What is after the usage, and before what every verb has. */
+const helpOfList = (list: Command): string =>
+  list
+    .helpInformation()
+    .replace(/^Usage:.*$/m, '\nFor lattice audit, as for lattice audit list:')
+    .replace(/\n +-h, --help[\s\S]*$/, '');
+
+const timeTerms = ['since', 'until'] as const;
+
+function readTimes(clock: Clock, filter: Filter): Filter {
+  const times = timeTerms.flatMap((name) => {
+    const text = filter[name];
+    return text === undefined ? [] : [[name, readMoment(text, clock, 'ago', `--${name}`)]];
+  });
+  return { ...filter, ...Object.fromEntries(times) };
+}
+
+function readTimeOfTerm(clock: Clock, term: string): string {
+  const name = timeTerms.find((each) => term.startsWith(`${each}:`));
+  return name === undefined ? term : `${name}:${readMoment(term.slice(name.length + 1), clock, 'ago', name)}`;
+}
+
 /** A page at a time, so that it needs no more memory for a million rows than for a thousand. */
 async function exportRows(cli: Cli): Promise<void> {
   const client = await cli.connect();
@@ -76,14 +100,14 @@ async function exportRows(cli: Cli): Promise<void> {
 
 const columns = (cli: Cli) => [
   { title: 'SEQ', keep: true },
-  { title: 'TIME', keep: true },
+  { title: 'TIME', keep: true, narrow: (time: string) => time.replace(/^(.{10})T(.{8}).*$/, '$1 $2') },
   { title: 'KIND' },
-  { title: 'PLUGIN', keep: true },
+  { title: 'PLUGIN', keep: true, narrow: 'wrap' as const },
   { title: 'METHOD' },
   { title: 'VERDICT', paint: (text: string) => (text === 'deny' ? cli.paint('red', text) : text) },
-  { title: 'CODE' },
-  { title: 'ACTOR', keep: true },
-  { title: 'SUMMARY' },
+  { title: 'CODE', narrow: 'drop' as const },
+  { title: 'ACTOR', keep: true, narrow: 'drop' as const },
+  { title: 'SUMMARY', narrow: 'drop' as const },
 ];
 const cells = (row: AuditRow) =>
   [String(row.seq), row.time, row.kind, row.plugin, row.method, row.verdict, row.code, row.actor, row.summary].map((cell) => cell ?? '-');

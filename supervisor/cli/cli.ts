@@ -33,6 +33,7 @@ export function createCli(io: Io, json: boolean) {
     return (colour: Colour, text: string) => (coloured ? styleText(colour, text, { validateStream: false }) : text);
   };
   const paint = paintFor(io.stdout);
+  const width = io.stdout.isTTY ? io.stdout.columns || 80 : null;
   const paintNote = paintFor(io.stderr);
 
   return {
@@ -41,6 +42,8 @@ export function createCli(io: Io, json: boolean) {
     dataDir,
     paint,
     paintNote,
+    /** Of the terminal that the result is for; null where it goes elsewhere. */
+    width,
     connect(): Promise<Client> {
       connecting ??= locateService({ environment: io.environment, dataDir }).then(createClient);
       return connecting;
@@ -65,9 +68,7 @@ export function createCli(io: Io, json: boolean) {
     /** What is said beside the result. */
     note: (text: string) => write(io.stderr, `${text}\n`),
     table: (columns: Column[], rows: string[][], empty: string) =>
-      rows.length === 0
-        ? `${empty}\n`
-        : renderTable(columns, rows, io.stdout.isTTY ? io.stdout.columns || 80 : null, (title) => paint('bold', title)),
+      rows.length === 0 ? `${empty}\n` : renderTable(columns, rows, width, (title) => paint('bold', title)),
     async fail(thrown: unknown, verb: string): Promise<void> {
       if (json) return write(io.stdout, `${visibleJson(describeProblem(thrown), isLines ? undefined : 2)}\n`);
       return write(io.stderr, describeFailure(thrown, verb, paintFor(io.stderr)));

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { HostError } from '../../protocol/errors.ts';
 import { parseStrictText } from '../../protocol/strict-json.ts';
+import type { Clock } from '../clock.ts';
 import { explainLine } from '../explain-json.ts';
 import type { Cli } from './cli.ts';
 
@@ -33,5 +34,19 @@ export async function readJsonArgument(cli: Cli, text: string, what: string): Pr
   if (parsed.ok) return parsed.value;
   throw new HostError('invalid-params', `${what} ${explainLine(given, parsed)}`, {
     hint: `write it like '{"name": "Ada"}', or - to read it from stdin`,
+  });
+}
+
+const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+export const spanForms = '90s, 30m, 12h or 7d';
+
+/** A time, or a span of time from now: backwards for what was, forwards for what is to be. */
+export function readMoment(text: string, clock: Clock, direction: 'ago' | 'ahead', what: string): string {
+  const [, count, unit] = /^([0-9]{1,6})([smhd])$/.exec(text) ?? [];
+  if (unit === 's' || unit === 'm' || unit === 'h' || unit === 'd')
+    return new Date(clock.wallMs() + (direction === 'ago' ? -1 : 1) * Number(count) * unitMs[unit]).toISOString();
+  if (!Number.isNaN(Date.parse(text))) return new Date(text).toISOString();
+  throw new HostError('invalid-params', `${what} is not a time`, {
+    hint: `write it like 2027-01-31T12:00:00Z, or ${spanForms} ${direction === 'ago' ? 'for so long ago' : 'for so long from now'}`,
   });
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { nameOfChange } from '../name-of-change.ts';
-import type { ConsentView, PluginBrief, PluginDetail, RefusedBundle, WhyView } from '../plugin-view.ts';
+import type { ConsentView, PluginBrief, PluginDetail, RefusedBundle } from '../plugin-view.ts';
 import { addCallVerbs } from './call.ts';
 import type { Cli } from './cli.ts';
 import { apiPath } from './client.ts';
@@ -10,6 +10,7 @@ import { addLifecycleVerbs } from './lifecycle.ts';
 import { addLogVerbs } from './logs.ts';
 import { signerOf } from './signer.ts';
 import { visible } from './visible.ts';
+import { showWhy } from './why.ts';
 
 export function addPluginVerbs(program: Command, cli: Cli): void {
   const plugins = program.command('plugins').description('see and manage plugins');
@@ -142,33 +143,6 @@ const whyAway = ({ refused, available }: PluginDetail): string =>
     : available
       ? ''
       : ' (its bundle is not on disk)';
-
-async function showWhy(cli: Cli, id: string): Promise<void> {
-  const why = await (await cli.connect()).request<WhyView>('GET', apiPath('plugins', id, 'why'));
-  await cli.show(why, () => `${describeWhy(cli, why).join('\n')}\n`);
-}
-
-function describeWhy(cli: Cli, why: WhyView): string[] {
-  const lines = [
-    `${cli.paint('bold', why.id)} is to be ${why.status} and is ${paintState(cli, why.state)}${why.message ? `: ${visible(why.message)}` : ''}`,
-  ];
-  if (why.uptime_ms !== null) lines.push(`  up for ${Math.round(why.uptime_ms / 1000)} s`);
-  if (why.next_retry_at) lines.push(`  next try at ${visible(why.next_retry_at)}`);
-  if (why.last_host_call) lines.push(`  last host call: ${visible(why.last_host_call)}`);
-  for (const exit of why.exits) {
-    const how = exit.signal ?? (exit.code === null ? '' : `exit code ${exit.code}`);
-    lines.push(`  run ${exit.generation} ended at ${visible(exit.ended_at)}: ${visible(exit.cause)} ${visible(how)}`.trimEnd());
-    if (exit.detail) lines.push(`    ${visible(exit.detail)}`);
-    lines.push(...exit.stderr_tail.map((line) => `    | ${visible(line)}`));
-  }
-  if (Object.keys(why.counters).length > 0)
-    lines.push(
-      `  counted: ${Object.entries(why.counters)
-        .map(([name, count]) => `${name.replaceAll('_', ' ')} ${count}`)
-        .join(', ')}`,
-    );
-  return lines;
-}
 
 const refusedColumns = [{ title: 'FOLDER', keep: true }, { title: 'CODE', keep: true }, { title: 'REASON' }];
 const refusedRows = (refused: RefusedBundle[]) => refused.map((each) => [each.folder, each.code, each.detail]);

@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { type Argument, Command, CommanderError } from 'commander';
 import { HostError } from '../../protocol/errors.ts';
 import { asDiskError } from '../disk-fault.ts';
 import { addAuditVerbs } from './audit.ts';
@@ -52,7 +52,7 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
     .version(version)
     .option('--json', 'print the result, or the problem, as JSON')
     .exitOverride()
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({ showGlobalOptions: true, minWidthToWrap: 20, subcommandTerm: tellVerb })
     .configureOutput({
       outputError: (text, write) => {
         if (!cli.json) write(`${visibleLines(text.trimEnd())}\n  hint: lattice --help, or --help after a verb\n`);
@@ -60,7 +60,7 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
     })
     .addHelpText(
       'after',
-      '\nExit codes: 0 ok, 1 other, 2 usage, 3 not running, 4 denied, 5 verification failed, 6 timeout, 7 conflict, 8 unavailable',
+      '\nExit codes: 0 ok, 1 other, 2 usage, 3 not running, 4 denied,\n  5 verification failed, 6 timeout, 7 conflict, 8 unavailable',
     )
     .hook('preAction', (_program, verb) => {
       running.verb = nameOf(verb);
@@ -83,6 +83,13 @@ function createProgram(cli: Cli, version: string, running: { verb: string }): Co
   addDevVerbs(program, cli);
   addReplayVerb(program, cli);
   return program;
+}
+
+/** Each verb's own help tells its options; the names alone leave room for what they do. */
+function tellVerb(verb: Command): string {
+  if (verb.parent?.parent === null) return verb.name();
+  const tell = (each: Argument) => (each.required ? `<${each.name()}>` : `[${each.name()}${each.variadic ? '...' : ''}]`);
+  return [verb.name(), ...verb.registeredArguments.map(tell)].join(' ');
 }
 
 const nameOf = (command: Command): string => (command.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name());

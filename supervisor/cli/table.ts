@@ -5,7 +5,11 @@ export type Column = {
   title: string;
   keep?: boolean; // never wrapped: ids and what people copy
   paint?: (text: string) => string;
+  /** Where there is no room for all columns: left out, broken after all, or written shorter. */
+  narrow?: 'drop' | 'wrap' | ((text: string) => string);
 };
+type Rows = readonly (readonly string[])[];
+type PaintTitle = (text: string) => string;
 
 const gap = '  ';
 const leastWidth = 12; // a wrapped column narrower than this helps nobody
@@ -56,23 +60,42 @@ export function fitWidths(natural: readonly number[], keep: readonly boolean[], 
 }
 
 /** A table for people. Cells are made safe to print here; `width` null: as wide as it is, as for a pipe. */
-export function renderTable(
-  columns: readonly Column[],
-  rows: readonly (readonly string[])[],
-  width: number | null,
-  paintTitle = (text: string) => text,
-): string {
+export function renderTable(columns: readonly Column[], rows: Rows, width: number | null, paintTitle: PaintTitle = (text) => text): string {
   const cells = rows.map((row) => columns.map((_column, at) => visible(row[at] ?? '')));
+  return (
+    renderColumns(columns, cells, width, paintTitle) ??
+    renderNarrow(columns, cells, width, paintTitle) ??
+    cells.map((row) => renderRecord(columns, row, paintTitle)).join('\n')
+  );
+}
+
+/** The columns that matter most, with a word about the others; null where nothing would be won. */
+function renderNarrow(columns: readonly Column[], rows: Rows, width: number | null, paintTitle: PaintTitle): string | null {
+  const kept = [...columns.keys()].filter((at) => columns[at]?.narrow !== 'drop');
+  const narrowed = kept.map((at): Column => {
+    const { narrow, keep, ...column } = columns[at] as Column; // one of its keys
+    return { ...column, keep: keep === true && narrow !== 'wrap' };
+  });
+  const cells = rows.map((row) =>
+    kept.map((at) => {
+      const narrow = columns[at]?.narrow;
+      return typeof narrow === 'function' ? narrow(row[at] ?? '') : (row[at] ?? '');
+    }),
+  );
+  const text = renderColumns(narrowed, cells, width, paintTitle);
+  const left = columns.filter(({ narrow }, at) => narrow === 'drop' && rows.some((row) => !isEmpty(row[at])));
+  if (text === null || left.length === 0) return text;
+  return `${text}(no room here for ${left.map(({ title }) => title).join(', ')}: widen the window, or say --json)\n`;
+}
+
+const isEmpty = (cell: string | undefined): boolean => cell === undefined || cell === '' || cell === '-';
+
+/** Null where they do not fit. */
+function renderColumns(columns: readonly Column[], cells: Rows, width: number | null, paintTitle: PaintTitle): string | null {
   const natural = columns.map((column, at) => Math.max(displayWidth(column.title), ...cells.map((row) => displayWidth(row[at] ?? ''))));
-  const widths =
-    width === null
-      ? natural
-      : fitWidths(
-          natural,
-          columns.map((column) => column.keep === true),
-          width,
-        );
-  if (widths === null) return cells.map((row) => renderRecord(columns, row, paintTitle)).join('\n');
+  const kept = columns.map((column) => column.keep === true);
+  const widths = width === null ? natural : fitWidths(natural, kept, width);
+  if (widths === null) return null;
   const table = new CliTable({
     chars,
     head: columns.map((column) => paintTitle(column.title)),
@@ -94,11 +117,13 @@ export function renderTable(
     .join('\n')}\n`;
 }
 
-/** For a terminal too narrow for the columns: one field a line. */
-function renderRecord(columns: readonly Column[], row: readonly string[], paintTitle: (text: string) => string): string {
+/** For a terminal too narrow for the columns: one field a line, without those that say nothing. */
+function renderRecord(columns: readonly Column[], row: readonly string[], paintTitle: PaintTitle): string {
   const label = Math.max(...columns.map((column) => column.title.length));
   return columns
-    .map((column, at) => `${paintTitle(column.title.padEnd(label))}  ${(column.paint ?? String)(row[at] ?? '')}`.trimEnd())
+    .flatMap((column, at) =>
+      isEmpty(row[at]) ? [] : [`${paintTitle(column.title.padEnd(label))}  ${(column.paint ?? String)(row[at] ?? '')}`.trimEnd()],
+    )
     .join('\n')
     .concat('\n');
 }

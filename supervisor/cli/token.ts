@@ -1,10 +1,8 @@
 import type { Command } from 'commander';
-import { HostError } from '../../protocol/errors.ts';
-import type { Clock } from '../clock.ts';
 import type { describeToken } from '../http/token-routes.ts';
 import type { Cli } from './cli.ts';
 import { apiPath } from './client.ts';
-import { collect } from './options.ts';
+import { collect, readMoment, spanForms } from './options.ts';
 
 type CreateOptions = { name: string; scope: string[]; plugin?: string; expires?: string };
 
@@ -16,7 +14,7 @@ export function addTokenVerbs(program: Command, cli: Cli): void {
     .requiredOption('--name <name>', 'what it is for')
     .requiredOption('--scope <scope>', 'what it may do; may be given several times', collect)
     .option('--plugin <id>', 'only for calls, logs and reasons of this plugin')
-    .option('--expires <when>', 'until then, like 2027-01-31T12:00:00Z, 30d or 12h')
+    .option('--expires <when>', `until then, like 2027-01-31T12:00:00Z, or after so long: ${spanForms}`)
     .action((options: CreateOptions) => createToken(cli, options));
   token
     .command('list')
@@ -32,16 +30,13 @@ export function addTokenVerbs(program: Command, cli: Cli): void {
     .action(() => resetToken(cli));
 }
 
-function parseExpiry(text: string, clock: Clock): string {
-  const span = /^([0-9]{1,5})([dh])$/.exec(text);
-  if (span) return new Date(clock.wallMs() + Number(span[1]) * (span[2] === 'd' ? 86_400_000 : 3_600_000)).toISOString();
-  if (Number.isNaN(Date.parse(text)))
-    throw new HostError('invalid-params', '--expires is not a time', { hint: 'write it like 2027-01-31T12:00:00Z, 30d or 12h' });
-  return new Date(text).toISOString();
-}
-
 async function createToken(cli: Cli, { name, scope, plugin, expires }: CreateOptions): Promise<void> {
-  const body = { name, scopes: scope, plugin, expires_at: expires === undefined ? undefined : parseExpiry(expires, cli.io.clock) };
+  const body = {
+    name,
+    scopes: scope,
+    plugin,
+    expires_at: expires === undefined ? undefined : readMoment(expires, cli.io.clock, 'ahead', '--expires'),
+  };
   const made = await (await cli.connect()).request<{ id: string; token: string }>('POST', '/api/tokens', { body });
   await cli.show(made, () => `${made.token}\n`);
   if (!cli.json) await cli.note(`this is token ${made.id}; its text is not shown again`);
@@ -54,7 +49,7 @@ async function listTokens(cli: Cli): Promise<void> {
     { title: 'NAME' },
     { title: 'SCOPES' },
     { title: 'PLUGIN' },
-    { title: 'CREATED', keep: true },
+    { title: 'CREATED', keep: true, narrow: 'drop' as const },
     { title: 'STATE' },
   ];
   const now = new Date(cli.io.clock.wallMs()).toISOString();

@@ -36,7 +36,12 @@ const fields = z.strictObject({
   limit: queryNumber(1, 1000).default(100),
   order: z.enum(['oldest', 'newest']).default('newest'),
 });
-const query = z.preprocess(expandAuditTerms, fields);
+const isRange = ({ since, until }: { since?: string | undefined; until?: string | undefined }) =>
+  since === undefined || until === undefined || since < until;
+const query = z.preprocess(
+  expandAuditTerms,
+  fields.refine(isRange, { path: ['until'], message: 'must be after since: nothing is between them' }),
+);
 
 const headQuery = z
   .strictObject({

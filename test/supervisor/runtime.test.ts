@@ -268,3 +268,31 @@ t.test('given an end that was not asked for, when it is explained, then the last
   t.ok(output.some((line) => line.startsWith('supervisor: generation 1 ended: exit-code, exit code 1')));
   t.ok(audit.some((entry) => entry.kind === 'plugin.runtime' && entry.code === 'exit-code'));
 });
+
+t.test('given calls that are not answered, when somebody asks why, then they are told, until anything is answered', async (t) => {
+  const { runtime, runner, clock, ready } = open();
+  await ready();
+  const late = new HostError('deadline-exceeded', 'no answer', { rule: 'no-answer' });
+  const options = { timeoutMs: 3000 };
+  t.equal(runtime.why().owed, null);
+
+  runner.last().invoke = () => new Promise(() => {});
+  void runtime.invoke('tool', 'spin', null, options);
+  runner.last().answerPing = false;
+  runner.last().invoke = () => Promise.reject(late);
+  await t.rejects(runtime.invoke('tool', 'spin', null, options), { message: 'tool.spin did not answer within its timeout_ms (3000)' });
+  await clock.advance(14_000);
+  t.match(runtime.why().owed, { calls_open: 1, calls_given_up: 1, last_answer_ms: 14_000 });
+
+  runner.last().answerPing = true;
+  await clock.advance(10_000);
+  t.match(runtime.why().owed, { calls_open: 1, calls_given_up: 0, last_answer_ms: 4_000 });
+});
+
+t.test('given runs of a version, when they have ended, then each is told with it', async (t) => {
+  const { runtime, runner, ready } = open();
+  await ready();
+  const { version } = runner.last().launch.plugin;
+  runner.last().exit({ code: 7 });
+  t.match(runtime.why().exits, [{ generation: 1, version }]);
+});

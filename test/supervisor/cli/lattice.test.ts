@@ -68,6 +68,17 @@ t.test('given usage that is wrong, when the command is run, then exit 2; asked-f
   );
 });
 
+for (const args of [[], ['plugins'], ['audit'], ['token', 'create'], ['dev']]) {
+  t.test(`given lattice ${args.join(' ')} --help, when it is printed, then no line is over 80 columns`, async (t) => {
+    const { stdout } = await runLattice([...args, '--help']);
+    t.same(
+      stdout.split('\n').filter((line) => line.length > 80),
+      [],
+    );
+    if (args[0] === 'audit') t.match(stdout, /--plugin <id>.*--verdict.*--since/s);
+  });
+}
+
 t.test('given a misspelt option, when the command is refused, then the right one is on a line of its own', async (t) => {
   const { stderr } = await runLattice(['plugins', 'list', '--jsn']);
   t.equal(stderr.split('\n')[1], '(Did you mean --json?)');

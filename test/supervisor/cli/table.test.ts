@@ -30,6 +30,24 @@ t.test('given a terminal too narrow for the columns, when a table is rendered, t
   t.match(text, /several lines/);
 });
 
+t.test('given too little room, when columns may give way, then the others stay a table, and those left out are named', async (t) => {
+  const narrow = [
+    { title: 'TIME', keep: true, narrow: (text: string) => text.slice(0, 5) },
+    { title: 'ID', keep: true, narrow: 'wrap' as const },
+    { title: 'SUMMARY', narrow: 'drop' as const },
+    { title: 'NONE', narrow: 'drop' as const },
+  ];
+  const row = ['12:08:05.123', 'an-id-of-twenty-chars', 'long words that take room', '-'];
+
+  t.same(renderTable(narrow, [row], 25).split('\n').slice(0, 3), ['TIME   ID', '12:08  an-id-of-twenty-ch', '       ars']);
+  t.match(renderTable(narrow, [row], 25), /\(no room here for SUMMARY: /);
+  t.notMatch(renderTable(narrow, [row], 100), /no room/);
+});
+
+t.test('given records, when a field says nothing, then it has no line', async (t) => {
+  t.same(renderTable(columns, [[id, '-', '']], 40), `ID      ${id}\n`);
+});
+
 t.test('given hostile cells, when a table is rendered, then they are spelled out and stay in their row', async (t) => {
   const text = renderTable(columns, [['a', 'x\ny', '\u001b[31mred']], null);
   t.match(text, /^a +x\\ny +\\e\[31mred$/m);

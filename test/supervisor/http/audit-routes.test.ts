@@ -77,6 +77,8 @@ const faulty = [
   ['q=verdict:maybe', undefined, '/verdict'],
   ['q=kind:host.decisions', undefined, '/kind'],
   ['q=since:yesterday', undefined, '/since'],
+  ['since=2026-11-23&until=2026-11-22', undefined, '/until'],
+  ['q=since:2026-11-23+until:2026-11-23', undefined, '/until'],
 ] as const;
 
 t.test('given queries that are none, when they are asked, then each gets 400 that names what is wrong with it', async (t) => {

@@ -206,6 +206,7 @@ export function createFakeSupervisor() {
       uptime_ms: null,
       next_retry_at: null,
       last_host_call: 'kv.get',
+      owed: { calls_open: 2, calls_given_up: 1, last_answer_ms: 14_000 },
       exits: [
         {
           generation: 3,
@@ -217,9 +218,10 @@ export function createFakeSupervisor() {
           detail: 'exit code 1',
           stderr_tail: ['boom'],
           last_host_call: 'kv.get',
+          version: '1.0.0',
         },
       ],
-      counters: { 'kv.get': 2 },
+      counters: { received: 2, late_answers: 0 },
     }),
     config: (id) => configs.get(find(id).id) ?? {},
     async setEgress(id, hosts, actor, safeguards) {
