@@ -2,6 +2,7 @@ import { HostError } from '../protocol/errors.ts';
 import type { AuditRow } from './audit.ts';
 import type { Sql } from './database.ts';
 import { readCosts } from './database-turns.ts';
+import { createReadPage } from './json-page.ts';
 import type { Pieces } from './turns.ts';
 
 export type AuditFilter = {
@@ -66,6 +67,22 @@ export async function queryAudit(sql: Sql, filter: AuditFilter): Promise<AuditRo
   }
 }
 
+const readRows = createReadPage<AuditRow>({
+  seq: 'INTEGER',
+  time: 'TEXT',
+  kind: 'TEXT',
+  plugin: 'TEXT',
+  generation: 'INTEGER',
+  actor: 'TEXT',
+  method: 'TEXT',
+  verdict: 'TEXT',
+  code: 'TEXT',
+  rule: 'TEXT',
+  request_id: 'TEXT',
+  summary: 'TEXT',
+  hash: 'TEXT',
+});
+
 type Range = readonly [low: number, high: number];
 
 /** The part of the range with which a walk begins: it ends where the index has had its number of rows. */
@@ -81,9 +98,9 @@ async function findPiece(sql: Sql, { through }: Clauses, [low, high]: Range, new
 
 function readPiece(sql: Sql, { through, where, params }: Clauses, piece: Range, limit: number, newestFirst: boolean): Promise<AuditRow[]> {
   const conditions = [...(through ? [through.where] : []), ...where, 'seq BETWEEN ? AND ?'];
-  const text = `SELECT * FROM audit ${through?.index ?? 'NOT INDEXED'} WHERE ${conditions.join(' AND ')}
-    ORDER BY seq ${newestFirst ? 'DESC' : 'ASC'} LIMIT ?`;
-  return sql.all<AuditRow>(text, [...(through?.params ?? []), ...params, ...piece, limit]);
+  const orderBy = `seq ${newestFirst ? 'DESC' : 'ASC'}`;
+  const from = `audit ${through?.index ?? 'NOT INDEXED'} WHERE ${conditions.join(' AND ')} ORDER BY ${orderBy} LIMIT ?`;
+  return readRows(sql, { from, orderBy }, [...(through?.params ?? []), ...params, ...piece, limit]);
 }
 
 /** Where the limit ended it, what lies behind the last row was not looked at. */

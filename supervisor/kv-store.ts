@@ -1,6 +1,7 @@
 import { HostError } from '../protocol/errors.ts';
 import type { AuditEntry } from './audit.ts';
 import type { Database } from './database.ts';
+import { createReadPage } from './json-page.ts';
 import { applyWrites, type KvChange, type KvQuota, type KvWrite } from './kv-batch.ts';
 import { createKvCache, type KvEntry } from './kv-cache.ts';
 import { damagedEntry, isWhole, type SummedEntry, sumValue } from './kv-checksums.ts';
@@ -144,6 +145,15 @@ async function readStored(database: Database, bucket: string, key: string): Prom
   return { value: found.value, revision: found.revision };
 }
 
+const readListed = createReadPage<SummedEntry>({
+  bucket: 'TEXT',
+  key: 'TEXT',
+  revision: 'INTEGER',
+  bytes: 'INTEGER',
+  value_crc: 'INTEGER',
+  entry_crc: 'INTEGER',
+});
+
 async function listEntries(
   database: Database,
   bucket: string,
@@ -159,10 +169,8 @@ async function listEntries(
     where.push('key < ?');
     params.push(end);
   }
-  const rows = await database.read.all<SummedEntry>(
-    `SELECT bucket, key, revision, bytes, value_crc, entry_crc FROM kv_entries WHERE ${where.join(' AND ')} ORDER BY key LIMIT ?`,
-    [...params, limit + 1],
-  );
+  const from = `kv_entries WHERE ${where.join(' AND ')} ORDER BY key LIMIT ?`;
+  const rows = await readListed(database.read, { from, orderBy: 'key' }, [...params, limit + 1]);
   const damaged = rows.find((row) => !isWhole(row));
   if (damaged) throw damagedEntry(bucket, damaged.key);
   const entries = rows.slice(0, limit).map(({ key, revision, bytes }) => ({ key, revision, bytes }));
