@@ -21,6 +21,22 @@ function ask(url: URL, { method = 'GET', path, body, headers = {} }: Asked): Pro
   });
 }
 
+/** What a stream that never ends says, as far as this text. */
+function readUntil(url: URL, { path, headers = {} }: Asked, end: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ host: url.hostname, port: url.port, path, headers }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+        if (!text.includes(end)) return;
+        resolve(text);
+        sent.destroy();
+      });
+    });
+    sent.on('error', reject).end();
+  });
+}
+
 t.test(
   'given a browser, when the page is opened, then it shows, calls, faults and pauses, and what a plugin wrote stays text',
   needsBrowser,
@@ -147,6 +163,23 @@ t.test('given the page, when it is fetched, then its policy allows nothing from 
   }
   for (const path of ['/page.html', '/../package.json', '/inspector.ts', '/toString'])
     t.equal((await ask(url, { path })).status, 403, path);
+});
+
+t.test('given more rows than are kept, when a page comes late, then pings are what it does not see any more', async (t) => {
+  const { inspector, url, token } = await openPage(t);
+  const signedIn = await ask(url, { method: 'POST', path: '/session', body: { token } });
+  const [cookie = ''] = signedIn.headers['set-cookie'] as string[];
+  const note = (text: string) => inspector.show({ kind: 'note', at: 0, level: 'info', text });
+  note('what came first');
+  for (let id = 0; id < 2500; id++)
+    inspector.show({ kind: 'message', at: 0, direction: 'out', message: { id: `p-${id}`, method: 'ping' }, bytes: 1 });
+  note('what came last');
+
+  const body = await readUntil(url, { path: '/events', headers: { cookie: cookie.split(';')[0] ?? '' } }, 'what came last');
+
+  t.match(body, 'what came first');
+  t.notMatch(body, '"p-400"');
+  t.match(body, '"p-2499"');
 });
 
 t.test('given a body that is too large or no JSON, when it is posted, then it is refused', async (t) => {
