@@ -19,13 +19,20 @@ const strayKept = 200;
 const heldPartsMost = 256;
 const denseValues = 2_000; // a line with more is parsed in pieces
 const valuesPerPiece = 1_000;
+const nanosecondsPerMs = 1e6;
+const withCollector = 2; // what is made has to be collected some time
 
 /**
  * Cuts a byte stream into lines and parses each: one JSON object a line, UTF-8, LF, at most `maxLineBytes` without the LF. A bad line is
  * a value, never a throw. After a violation nothing more is read. Bytes are counted while they come in, so an endless line is refused
  * when it passes the cap, not when it ends. What it does is counted too, in nominal nanoseconds, for whoever rations it.
  */
-export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth: number = wireLimits.depth, inPieces = true) {
+export function createFramer(
+  maxLineBytes: number = wireLimits.lineBytes,
+  depth: number = wireLimits.depth,
+  inPieces = true,
+  nowMs: () => number = () => performance.now(),
+) {
   const scanner = createShapeScanner(depth);
   let chunk: Buffer | null = null;
   let text = ''; // the same, a character for each byte: decoded once, and cut without a copy
@@ -99,9 +106,11 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth:
       dense = { ...createDenseMessage(line, depth), bytes: length, work: price };
       return readDense(dense);
     }
-    const extra = costOfMany(shape); // a line of very many values pays for each as it is looked at
-    work += extra;
+    const most = costOfMany(shape); // a line of very many values pays for each as it is looked at
+    const begun = most === 0 ? 0 : nowMs();
     const parsed = parseOfShape(line, shape, depth);
+    const extra = most === 0 ? 0 : Math.min(most, (nowMs() - begun) * nanosecondsPerMs * withCollector);
+    work += extra;
     if (!parsed.ok) return violation(parsed.rule, parsed.detail);
     if (Array.isArray(parsed.value)) return violation('batch', 'a batch is not allowed; send one message a line');
     return { kind: 'message', value: parsed.value as Record<string, unknown>, bytes: length, work: price + extra }; // it began with {, so it is an object
@@ -166,7 +175,10 @@ export function createFramer(maxLineBytes: number = wireLimits.lineBytes, depth:
   };
 }
 
-/** What the strings and keys cost beyond those of a usual message. */
+/**
+ * What the strings and keys cost beyond those of a usual message, at most: what V8 knows already costs it a tenth, and only the clock tells which
+ * it was. So the clock may lower this price, and a slow machine never raises it.
+ */
 function costOfMany({ strings, colons, backslashes }: JsonShape): number {
   const keys = Math.max(0, colons - usual.keys);
   const eachKey = backslashes ? costs.key + costs.escapedKey : costs.key;

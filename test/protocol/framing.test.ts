@@ -82,9 +82,13 @@ t.test('given a message over the cap in UTF-8 but not in UTF-16, when it is enco
   t.equal(encodeLine({ a: 'u'.repeat(60) }, 100), `{"a":"${'u'.repeat(60)}"}\n`);
 });
 
-/** What reading one message costs, without the read itself; the message says the same. */
-function costOfLine(line: string): number {
-  const framer = createFramer();
+/** What reading one message costs by a clock that goes on so far at each look, without the read itself; the message says the same. */
+function costOfLine(line: string, stepMs = 1_000): number {
+  let now = 0;
+  const framer = createFramer(undefined, undefined, true, () => {
+    now += stepMs;
+    return now;
+  });
   framer.push(Buffer.from(`${line}\n`));
   framer.takeWork();
   let [frame, work] = [framer.next(), framer.takeWork()];
@@ -112,6 +116,19 @@ for (const [name, json, times] of dearer)
     const work = costOfLine(value(json));
     t.ok(work >= least, `${work}, at least ${least}`);
   });
+
+t.test('given an answer of many keys, when V8 knows them and it takes less than the price, then it is charged what it took', async (t) => {
+  const rows = value(JSON.stringify(Array.from({ length: 200 }, (_, n) => ({ name: `row ${n}`, size: n }))));
+  const [least, quick, slow, slower] = [0, 0.02, 1_000, 2_000].map((stepMs) => costOfLine(rows, stepMs)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  t.equal(quick - least, 40_000, 'twice, because what was made has to be collected');
+  t.equal(slower, slow, 'a slow machine is not charged to the plugin');
+  t.ok(slow - least > 300_000);
+});
 
 t.test('given the host calls of a plugin that behaves well, when they are read, then none of that is charged to it', async (t) => {
   for (const bytes of [100, 4096, 65_536]) {
