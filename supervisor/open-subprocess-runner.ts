@@ -10,7 +10,7 @@ import { type CgroupOffer, createCgroupLeaf, detectCgroup, prepareCgroup } from 
 import { isAtLeast } from './sandbox/levels.ts';
 import { probeSandbox } from './sandbox/probe.ts';
 import type { ProbeReport } from './sandbox/probe-report.ts';
-import { createProbedLevels } from './sandbox/probed-levels.ts';
+import { createProbedLevels, type Probed, type ProbeReason } from './sandbox/probed-levels.ts';
 import { createPipeMaker } from './sandbox/response-pipe.ts';
 import { describeOwnNode, findTools, type Tools } from './sandbox/tools.ts';
 import { createUidPool } from './sandbox/uids.ts';
@@ -41,26 +41,29 @@ export async function openSubprocessRunner(
   const cgroup = await openCgroup(options.startedBySystemd);
   const runnerBundle = await loadRunnerBundle();
   // The tools are looked up anew each time: what is missing may be installed, and a Node may be moved, while the service runs.
-  const levels = await createProbedLevels(config.sandbox, async () => {
+  const probe = async (again: ProbeReason | null): Promise<ProbeReport> => {
     const report = await probeSandbox({ tools: await findTools(ownNode), clock, uids, cgroup });
-    announce(report);
+    announce(report, again);
     return report;
-  });
+  };
+  const levels = await createProbedLevels(config.sandbox, probe, clock);
   const tools = (): Tools => levels.report().tools;
 
-  function announce({ available, layers }: ProbeReport): void {
+  function announce({ available, possible, layers }: ProbeReport, again: ProbeReason | null): void {
     const wanted = config.sandbox === 'auto' ? 'isolated' : config.sandbox;
     const missing = layers.filter((row) => !row.available).map(({ layer, detail, howToGet }) => ({ layer, detail, howToGet }));
     log[isAtLeast(available, wanted) ? 'info' : 'warn']('sandbox.probe', {
       available,
       minimum: config.sandbox,
+      ...(again === null ? {} : { again_after: again }),
+      ...(possible === available ? {} : { could_not_tell: true }),
       ...(isAtLeast(available, wanted) ? {} : { missing }),
     });
   }
 
   return createSubprocessRunner({
     createLeaf: cgroup.offered ? (name, resources) => createCgroupLeaf(cgroup.folder, name, resources) : null,
-    sandbox: () => viewSandbox(levels.report(), config.sandbox),
+    sandbox: () => viewSandbox(levels.report(), config.sandbox, levels.probed()),
     suspectSandbox: levels.suspect,
     chooseLevel: levels.choose,
     tools,
@@ -78,11 +81,12 @@ export async function openSubprocessRunner(
 export async function examineSandbox(minimum: Config['sandbox'], clock: Clock): Promise<SandboxView> {
   const uids = process.getuid?.() === 0 ? createUidPool() : null;
   const report = await probeSandbox({ tools: await findTools(describeOwnNode()), clock, uids, cgroup: await detectCgroup() });
-  return viewSandbox(report, minimum);
+  return viewSandbox(report, minimum, { times: 1, at: clock.wallMs() });
 }
 
-const viewSandbox = ({ available, layers }: ProbeReport, minimum: Config['sandbox']): SandboxView => ({
+const viewSandbox = ({ available, possible, layers }: ProbeReport, minimum: Config['sandbox'], { times, at }: Probed): SandboxView => ({
   level: available,
   minimum,
+  probed: { times, last_at: new Date(at).toISOString(), could_tell: possible === available },
   layers: layers.map(({ layer, available: held, detail, howToGet }) => ({ layer, available: held, detail, how_to_get: howToGet })),
 });

@@ -153,6 +153,8 @@ export type PluginDetail = PluginView & {
 export type SandboxView = {
   level: string;
   minimum: string;
+  /** How often since the service started, and whether the last time something that may pass kept it from telling. */
+  probed?: { times: number; last_at: string; could_tell: boolean };
   layers: { layer: string; available: boolean; detail: string; how_to_get: string }[];
 };
 

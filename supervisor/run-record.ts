@@ -107,8 +107,8 @@ export const viewExit = (row: ExitRecord): ExitView => ({
 
 /** The cause that stands for a start that threw. */
 export function causeOfFailedStart(thrown: unknown): Cause {
-  const { code } = asHostError(thrown);
-  if (code === 'sandbox-unavailable') return 'sandbox-unavailable';
+  const { code, details } = asHostError(thrown);
+  if (code === 'sandbox-unavailable') return details.passing === true ? 'sandbox-failed' : 'sandbox-unavailable';
   if (code === 'not-found') return 'bundle-gone';
   if (code === 'storage-unavailable') return 'storage-unavailable';
   return code === 'verification-failed' ? 'trust-lost' : 'spawn-failed';

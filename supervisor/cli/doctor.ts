@@ -57,7 +57,15 @@ function describe(cli: Cli, found: Finding): string {
   const refused = (found.refused ?? []).map(
     ({ folder, code, detail }) => `refused bundle ${visible(folder)}: ${visible(code)}: ${visible(detail)}\n`,
   );
-  return `${head}\n${safe}${cli.paint('bold', `Sandbox level available: ${visible(sandbox.level)}; the operator's minimum: ${visible(sandbox.minimum)}.`)}\n${waiting}${cli.table(columns, rows, '')}${refused.join('')}`;
+  return `${head}\n${safe}${cli.paint('bold', `Sandbox level available: ${visible(sandbox.level)}; the operator's minimum: ${visible(sandbox.minimum)}.`)}\n${describeProbes(sandbox)}${waiting}${cli.table(columns, rows, '')}${refused.join('')}`;
+}
+
+/** When it was probed again, and when the level is not the last word. */
+function describeProbes({ probed }: SandboxView): string {
+  if (!probed) return '';
+  const again = probed.times > 1 ? `Probed ${probed.times} times since the service started, last at ${visible(probed.last_at)}.\n` : '';
+  const open = 'The last probe could not tell all: what hangs on it\nis refused for now, and probed again at the next start.\n';
+  return `${again}${probed.could_tell ? '' : open}`;
 }
 
 const describeWaiting = ({ waiting_children: waiting }: Finding): string =>

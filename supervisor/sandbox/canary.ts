@@ -1,9 +1,11 @@
-/** What the canary is told; it stands in for a plugin's artifact. */
+/** What the canary is told; it stands in for a plugin's artifact, and goes the way of one: by a pipe that nobody else can read. */
 export type CanaryFacts = {
   port: number; // something on loopback that answers
+  /** Says that it was the canary which came: everybody on the host can find the port. */
+  nonce: string;
   supervisorPid: number;
   readable: string; // a file of the host that everybody may read
-  writable: string; // and one that everybody may write
+  writable: string; // and one that the canary's user may write
   program: string; // a program that exists where the canary runs
 };
 
@@ -20,6 +22,18 @@ export const attempts = {
 export type Attempt = keyof typeof attempts;
 export type Outcomes = Record<Attempt, string>;
 
+/** Errors that a cage gives. Any other, such as no answer in time or no descriptor left on the host, proves nothing about it. */
+const refusals: ReadonlySet<string> = new Set([
+  ...['ERR_ACCESS_DENIED', 'EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR', 'ENOSYS', 'ESRCH', 'not-tried'],
+  ...['EAFNOSUPPORT', 'EPROTONOSUPPORT', 'ENETUNREACH', 'ECONNREFUSED'],
+]);
+export const isRefusal = (outcome: string): boolean => refusals.has(outcome);
+/** These stop a connection before a packet leaves: whether anybody would have answered does not matter. */
+const beforeAnyPacket: ReadonlySet<string> = new Set(['ERR_ACCESS_DENIED', 'EAFNOSUPPORT', 'EPROTONOSUPPORT']);
+export const isRefusedBeforeAnyPacket = (outcome: string): boolean => beforeAnyPacket.has(outcome);
+
+const answerMs = 2_000; // on loopback: who fills the queue of the listener keeps a connection waiting
+
 /** Runs in the runner's place, under the real recipe; says on stdout how each attempt ended, and stays until its stdin is closed. */
 const text = `
 import facts from 'lattice:artifact';
@@ -28,10 +42,14 @@ import { openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { connect } from 'node:net';
 
 const attacks = {
-  'reach-loopback': () => new Promise((resolve, reject) => connect(facts.port, '127.0.0.1', resolve).on('error', reject)),
+  'reach-loopback': () => new Promise((resolve, reject) => {
+    const socket = connect(facts.port, '127.0.0.1', () => { socket.end(facts.nonce); resolve(); });
+    socket.on('error', reject);
+    setTimeout(() => reject({ code: 'no-answer' }), ${answerMs});
+  }),
   'read-host-file': () => readFileSync(facts.readable),
-  'write-host-file': () => writeFileSync(facts.writable, 'escaped'),
-  'read-proc': () => readFileSync('/proc/' + facts.supervisorPid + '/status'),
+  'write-host-file': () => writeFileSync(facts.writable, facts.nonce),
+  'read-proc': () => readFileSync('/proc/self/status'), // its own: a host may hide those of others, sandbox or none
   'signal-supervisor': () => {
     // In a namespace of its own the canary has neighbours with numbers this small, which it may signal.
     if (facts.supervisorPid < 16) throw { code: 'not-tried' };

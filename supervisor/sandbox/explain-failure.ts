@@ -37,3 +37,7 @@ export function explainBwrapFailure(stderr: string, readSetting: ReadSetting): E
 
 /** Whether bwrap failed only at closing the door to further user namespaces, as where /proc/sys is read-only. */
 export const isDisableUsernsFailure = (stderr: string): boolean => /max_user_namespaces|disable-userns|\/proc\/sys\/user/.test(stderr);
+
+/** Whether a program could not do its work because the host had nothing left at that moment, for which any of its users may be the reason. */
+export const isPassingFailure = (stderr: string): boolean =>
+  /Resource temporarily unavailable|Cannot allocate memory|Too many open files/.test(stderr);

@@ -5,10 +5,17 @@ export type Level = (typeof levels)[number];
 export const isLevel = (word: unknown): word is Level => levels.includes(word as Level); // includes compares, whatever the type
 
 export const isAtLeast = (level: Level, floor: Level): boolean => levels.indexOf(level) >= levels.indexOf(floor);
-const higher = (a: Level, b: Level): Level => (isAtLeast(a, b) ? a : b);
+export const higher = (a: Level, b: Level): Level => (isAtLeast(a, b) ? a : b);
 
 /** One protection, whether the probe found it holding, and the command or setting that provides it. */
-export type Layer = { layer: string; available: boolean; detail: string; howToGet: string };
+export type Layer = {
+  layer: string;
+  available: boolean;
+  detail: string;
+  howToGet: string;
+  /** It may hold: something that may pass kept the probe from telling. */
+  inDoubt?: true;
+};
 
 /** The layers a level stands on. */
 export const layersOf: Record<Level, readonly string[]> = {
@@ -38,6 +45,23 @@ export function chooseLevel(request: LevelRequest): LevelChoice {
   const floor = reasons.map(([level]) => level).reduce(higher);
   if (isAtLeast(request.available, floor)) return { ok: true, level: request.available };
   return { ok: false, error: refuseLevel(request, floor, reasons.find(([level]) => level === floor)?.[1] ?? '') };
+}
+
+/**
+ * For a start that would be decided by what the probe could not tell. It is no verdict on the host, and neither is the lower level: whoever can
+ * disturb a probe must not choose by that how plugins are caged. `passing`: it counts as a crash, and is tried again.
+ */
+export function refuseInDoubt(layers: readonly Layer[]): HostError {
+  const open = layers.filter((row) => row.inDoubt);
+  return new HostError(
+    'sandbox-unavailable',
+    `the probe could not tell whether the sandbox holds: ${open.map((row) => row.detail).join('; ')}`,
+    {
+      passing: true,
+      missing: open.map(({ layer, detail, howToGet }) => ({ layer, detail, howToGet })),
+      hint: 'it is probed again before the next start; lattice doctor shows what was found',
+    },
+  );
 }
 
 function refuseLevel({ available, layers = [] }: LevelRequest, floor: Level, reason: string): HostError {

@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import type { Clock } from '../clock.ts';
 import { type Outcomes, parseOutcomes } from './canary.ts';
 import type { LaunchPlan } from './launch.ts';
+import type { Seen } from './probe-target.ts';
 import type { SpawnedChild } from './spawn-plan.ts';
-import { findPluginProcess, type ProcessId, signalProcess } from './status.ts';
+import { findPluginProcess, identifyProcess, type ProcessId, signalProcess } from './status.ts';
 
 export type CanaryRun = {
   /** Undefined when the canary did not come to speak. */
@@ -14,10 +15,18 @@ export type CanaryRun = {
   timedOut: boolean;
   stderr: string;
 };
-export type KernelView = { seccomp: boolean; noNewPrivs: boolean; capabilities: boolean; uid: number };
-/** Or why nothing was run at all: a tool is missing. */
-export type CanaryAttempt = CanaryRun | { notRun: string };
-export const isRun = (attempt: CanaryAttempt): attempt is CanaryRun => !('notRun' in attempt);
+export type KernelView = {
+  seccomp: boolean;
+  noNewPrivs: boolean;
+  capabilities: boolean;
+  uid: number;
+  /** Namespaces that it has in common with the supervisor. */
+  shared: readonly string[];
+};
+export type WatchedRun = CanaryRun & { seen: Seen };
+/** Or why nothing was run at all: a tool is missing, or, as may pass, the host had no process or descriptor left. */
+export type CanaryAttempt = WatchedRun | { notRun: string; mayPass: boolean };
+export const isRun = (attempt: CanaryAttempt): attempt is WatchedRun => !('notRun' in attempt);
 export type CanaryDeps = { spawn(plan: LaunchPlan): SpawnedChild; clock: Clock; deadlineMs: number };
 
 const mostOutput = 16 * 1024;
@@ -50,9 +59,10 @@ export async function runCanary(plan: LaunchPlan, { spawn, clock, deadlineMs }: 
   return { outcomes: parseOutcomes(output.stdout), kernel, setUp, timedOut, stderr: output.stderr };
 }
 
+/** What bwrap names is the init of the namespace, or the canary itself where there is none. */
 const pluginOf = (child: SpawnedChild): ProcessId | undefined => {
-  if (child.status === null) return undefined;
-  return child.status.childPid === null ? undefined : findPluginProcess(child.status.childPid);
+  const told = child.status?.childPid ?? null;
+  return told === null ? undefined : (findPluginProcess(told) ?? identifyProcess(told));
 };
 
 function endNow(child: SpawnedChild): void {
@@ -63,7 +73,8 @@ function endNow(child: SpawnedChild): void {
 
 function readKernelView(child: SpawnedChild): KernelView | undefined {
   try {
-    const pid = pluginOf(child)?.pid ?? child.process.pid;
+    const pid = child.status === null ? child.process.pid : pluginOf(child)?.pid;
+    if (pid === undefined) return undefined;
     const rows = new Map(
       readFileSync(`/proc/${pid}/status`, 'latin1')
         .split('\n')
@@ -74,8 +85,19 @@ function readKernelView(child: SpawnedChild): KernelView | undefined {
       noNewPrivs: rows.get('NoNewPrivs') === '1',
       capabilities: /[1-9a-f]/.test(`${rows.get('CapEff')}${rows.get('CapPrm')}`),
       uid: Number(rows.get('Uid')?.split('\t')[0] ?? Number.NaN),
+      shared: namespaces.filter((name) => isShared(pid, name)),
     };
   } catch {
     return undefined; // it has ended already
+  }
+}
+
+const namespaces = ['user', 'mnt', 'pid', 'net', 'ipc', 'uts'];
+
+function isShared(pid: number, name: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/${name}`) === readlinkSync(`/proc/self/ns/${name}`);
+  } catch {
+    return false; // a kernel that does not show it: then the canary's attempts are what there is to go by
   }
 }

@@ -27,19 +27,22 @@ async function open(t: Test) {
   const host = {
     available: 'isolated' as Level,
     probes: 0,
+    inDoubt: false,
     tools: { ...tools, bwrap: bwrap as string | null },
     repair: () => rmSync(flag),
   };
-  const levels = await createProbedLevels('isolated', async () => {
+  const clock = createFakeClock();
+  const probe = async () => {
     host.probes++;
-    return { tools: host.tools, available: host.available, disableUserns: true, layers: [], outcomes: none };
-  });
+    const { tools, available } = host;
+    return { tools, available, possible: host.inDoubt ? 'isolated' : available, disableUserns: true, layers: [], outcomes: none };
+  };
+  const levels = await createProbedLevels('isolated', probe, clock);
   const workshop = await openWorkshop('isolated', undefined, {
     tools: () => levels.report().tools,
     suspectSandbox: levels.suspect,
     chooseLevel: levels.choose,
   });
-  const clock = createFakeClock();
   return { host, bwrap: tools.bwrap, clock, real: workshop.open(t, { artifact, clock }) };
 }
 
@@ -87,6 +90,26 @@ t.test(
     await clock.advance(1_000);
     await real.reached('failed', 0);
     t.match(real.lastExit(), { cause: 'sandbox-unavailable' });
+  },
+);
+
+t.test(
+  'given a sandbox that fails to be set up, when the probe cannot tell why, then it is a crash that is tried again and mends itself',
+  { skip },
+  async (t) => {
+    const { real, host, clock } = await open(t);
+    await real.runtime.arm();
+    Object.assign(host, { available: 'restricted', inDoubt: true });
+    const mark = real.entered.length;
+    await clock.advance(1_000);
+    await real.reached('backoff', mark);
+    t.match(real.lastExit(), { cause: 'sandbox-failed' });
+
+    Object.assign(host, { available: 'isolated', inDoubt: false });
+    host.repair();
+    await clock.advance(2_000);
+    await real.reached('ready', 0);
+    t.equal(await real.invoke('echo', 'here'), 'here');
   },
 );
 

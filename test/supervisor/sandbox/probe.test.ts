@@ -2,15 +2,17 @@ import { EventEmitter } from 'node:events';
 import { PassThrough } from 'node:stream';
 import t from 'tap';
 import { createRealClock } from '../../../supervisor/clock.ts';
-import { attempts, type Outcomes, parseOutcomes } from '../../../supervisor/sandbox/canary.ts';
+import { type Outcomes, parseOutcomes } from '../../../supervisor/sandbox/canary.ts';
+import type { ProbeFindings } from '../../../supervisor/sandbox/judge-layers.ts';
 import type { LaunchPlan } from '../../../supervisor/sandbox/launch.ts';
 import { probeSandbox } from '../../../supervisor/sandbox/probe.ts';
-import { judgeProbe, type ProbeFindings } from '../../../supervisor/sandbox/probe-report.ts';
-import { type CanaryRun, runCanary } from '../../../supervisor/sandbox/run-canary.ts';
+import { judgeProbe } from '../../../supervisor/sandbox/probe-report.ts';
+import { runCanary, type WatchedRun } from '../../../supervisor/sandbox/run-canary.ts';
 import { type SpawnedChild, spawnPlan } from '../../../supervisor/sandbox/spawn-plan.ts';
-import { describeOwnNode, findTools, type Tools } from '../../../supervisor/sandbox/tools.ts';
+import { describeOwnNode, findTools } from '../../../supervisor/sandbox/tools.ts';
 import { createUidPool } from '../../../supervisor/sandbox/uids.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
+import { blocked, findings, good, foundTools as tools } from '../../support/probe-findings.ts';
 import { whyNot } from '../../support/sandbox-session.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -73,45 +75,14 @@ t.test(
   },
 );
 
-const blocked = Object.fromEntries(Object.keys(attempts).map((name) => [name, 'EPERM'])) as Outcomes; // every name is there
-const good: CanaryRun = {
-  outcomes: { ...blocked, 'hoard-descriptors': 'EMFILE' },
-  kernel: { seccomp: true, noNewPrivs: true, capabilities: false, uid: 60578 },
-  setUp: true,
-  timedOut: false,
-  stderr: '',
-};
-const tools: Tools = {
-  bwrap: '/b',
-  prlimit: '/p',
-  setpriv: '/s',
-  shell: '/sh',
-  env: '/env',
-  prlimitLibraries: [],
-  shellLibraries: [],
-  node: { path: '/n', libraries: [], problem: null },
-  arch: 'x64',
-};
-const findings = (change: Partial<ProbeFindings> = {}): ProbeFindings => ({
-  tools,
-  cgroup: noCgroup,
-  ownUids: true,
-  readSetting: () => null,
-  caged: good,
-  alone: good,
-  restricted: good,
-  disableUserns: true,
-  reached: false,
-  ...change,
-});
-const broken: CanaryRun = {
+const broken: WatchedRun = {
   ...good,
   setUp: false,
   outcomes: undefined,
   kernel: undefined,
   stderr: 'bwrap: No permissions to create new namespace',
 };
-const escapedBy = (...names: (keyof Outcomes)[]): CanaryRun => ({
+const escapedBy = (...names: (keyof Outcomes)[]): WatchedRun => ({
   ...good,
   outcomes: { ...good.outcomes, ...Object.fromEntries(names.map((name) => [name, 'escaped'])) } as Outcomes,
 });
@@ -121,23 +92,34 @@ const judged: [name: string, change: Partial<ProbeFindings>, available: string, 
   ['cgroups too', { cgroup: { offered: true, folder: '/x' } }, 'isolated+cgroup', []],
   ['bwrap that cannot build', { caged: broken, alone: broken }, 'restricted', ['namespaces', 'seccomp']],
   ['a canary that reached loopback', { alone: escapedBy('reach-loopback') }, 'restricted', ['namespaces']],
-  ['a canary that says it was stopped while a connection came', { reached: true }, 'restricted', ['namespaces']],
+  [
+    'a canary that says it was stopped while a connection came',
+    { alone: { ...good, seen: { reached: true, fault: null } } },
+    'restricted',
+    ['namespaces'],
+  ],
+  [
+    'a caged process in the network of the host',
+    { alone: { ...good, kernel: { seccomp: true, noNewPrivs: true, capabilities: false, uid: 1, shared: ['net'] } } },
+    'restricted',
+    ['namespaces'],
+  ],
   ['a canary that started a program', { alone: escapedBy('start-program') }, 'restricted', ['seccomp']],
   [
     'a kernel that knows no filter on it',
-    { alone: { ...good, kernel: { seccomp: false, noNewPrivs: true, capabilities: false, uid: 1 } } },
+    { alone: { ...good, kernel: { seccomp: false, noNewPrivs: true, capabilities: false, uid: 1, shared: [] } } },
     'restricted',
     ['seccomp'],
   ],
   [
     'a caged process that kept capabilities',
-    { alone: { ...good, kernel: { seccomp: true, noNewPrivs: true, capabilities: true, uid: 1 } } },
+    { alone: { ...good, kernel: { seccomp: true, noNewPrivs: true, capabilities: true, uid: 1, shared: [] } } },
     'restricted',
     ['namespaces'],
   ],
   [
     'a caged process of root',
-    { alone: { ...good, kernel: { seccomp: true, noNewPrivs: true, capabilities: false, uid: 0 } } },
+    { alone: { ...good, kernel: { seccomp: true, noNewPrivs: true, capabilities: false, uid: 0, shared: [] } } },
     'restricted',
     ['namespaces'],
   ],
@@ -149,7 +131,7 @@ const judged: [name: string, change: Partial<ProbeFindings>, available: string, 
     ['node-permission', 'namespaces'],
   ],
   ['no setpriv', { tools: { ...tools, setpriv: null } }, 'none', ['parent-death']],
-  ['no prlimit', { tools: { ...tools, prlimit: null }, restricted: { notRun: 'no prlimit' } }, 'none', ['resource-limits']],
+  ['no prlimit', { tools: { ...tools, prlimit: null }, restricted: { notRun: 'no prlimit', mayPass: false } }, 'none', ['resource-limits']],
   ['no processor filter', { tools: { ...tools, arch: null } }, 'restricted', ['seccomp']],
   ['a Node no child can run', { tools: { ...tools, node: { ...tools.node, problem: 'x' } } }, 'none', []],
   ['a probe that took too long', { alone: { ...good, timedOut: true } }, 'restricted', ['namespaces']],
