@@ -57,13 +57,15 @@ export class CapabilityDenied extends HostError {
   }
 }
 
-/** What a plugin's own code threw: its caller hears of it without its text, and where that is. */
+/** What a plugin's own code threw: its caller hears of it without its text, and where that is. `said` is for the plugin's author alone. */
 export class PluginFault extends HostError {
-  constructor(pluginId: string, method: string) {
+  readonly said: string;
+  constructor(pluginId: string, method: string, said: string) {
     super('internal', `${method} of ${pluginId} threw an error`, {
       rule: 'plugin-fault',
       hint: `its log tells more: lattice plugins logs ${pluginId}`,
     });
+    this.said = said;
   }
 }
 

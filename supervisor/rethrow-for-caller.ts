@@ -7,7 +7,7 @@ export const rethrowForCaller =
   (id: string, method: string, timeoutMs: number) =>
   (thrown: unknown): never => {
     const { code, message, details } = asHostError(thrown);
-    if (code === 'internal' && thrown instanceof HostError) throw new PluginFault(id, method); // it came as an answer: ours are no HostErrors
+    if (code === 'internal' && thrown instanceof HostError) throw new PluginFault(id, method, message); // it came as an answer: ours are no HostErrors
     if (code === 'deadline-exceeded' && details.rule === 'no-answer')
       throw new HostError(code, `${method} did not answer within its timeout_ms (${timeoutMs})`, { hint: lateHint });
     const hint = typeof details.hint === 'string' ? { hint: details.hint.slice(0, 300).toWellFormed() } : {};

@@ -11,9 +11,8 @@ export async function showWhy(cli: Cli, id: string): Promise<void> {
 }
 
 function describeWhy(cli: Cli, why: WhyView): string[] {
-  const lines = [
-    `${cli.paint('bold', why.id)} is to be ${why.status} and is ${paintState(cli, why.state)}${why.message ? `: ${visible(why.message)}` : ''}`,
-  ];
+  const lines = [`${cli.paint('bold', why.id)} is to be ${why.status} and is ${paintState(cli, why.state)}`];
+  if (why.message) lines.push(...wrapLines(cli, '  ', visible(why.message)));
   if (why.uptime_ms !== null) lines.push(`  up for ${tellSpan(why.uptime_ms)}`);
   if (why.owed) lines.push(`  ${cli.paint('yellow', 'busy:')} ${describeOwed(why.owed)}`);
   if (why.next_retry_at) lines.push(`  next try at ${visible(why.next_retry_at)}`);
@@ -22,11 +21,7 @@ function describeWhy(cli: Cli, why: WhyView): string[] {
   const counted = Object.entries(why.counters).filter(([, count]) => count !== 0);
   if (counted.length > 0)
     lines.push(
-      ...wrapList(
-        cli,
-        '  counted: ',
-        counted.map(([name, count]) => `${name.replaceAll('_', ' ')} ${count}`),
-      ),
+      ...wrapLines(cli, '  counted: ', counted.map(([name, count]) => `${visible(name).replaceAll('_', ' ')} ${count}`).join(', ')),
     );
   return lines;
 }
@@ -57,8 +52,7 @@ function describeExit({ generation, version, ended_at, cause, code, signal, deta
 }
 
 /** On a terminal no line is longer than it is wide. */
-function wrapList(cli: Cli, title: string, parts: readonly string[]): string[] {
-  const text = parts.map(visible).join(', ');
+function wrapLines(cli: Cli, title: string, text: string): string[] {
   const lines = cli.width === null ? [text] : wrapText(text, Math.max(20, cli.width - title.length));
   return lines.map((line, at) => `${at === 0 ? title : ' '.repeat(title.length)}${line}`);
 }

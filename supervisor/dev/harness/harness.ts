@@ -12,6 +12,7 @@ import { codeOfFailedStart } from '../../run-record.ts';
 import type { InvokeOptions } from '../../runner.ts';
 import type { Armed } from '../../runtime.ts';
 import { type Fault, parseFault } from '../faults/faults.ts';
+import { requireKnownStep } from '../faults/known-steps.ts';
 import type { Fixture } from '../fixture/fixture-schema.ts';
 import { checkFixture } from '../fixture/read-fixture.ts';
 import { asFailure, type HarnessEvent, type NewEvent } from './harness-events.ts';
@@ -95,6 +96,7 @@ export async function openHarness(options: HarnessOptions) {
       await live.close();
       live = null;
     }
+    if (!live) for (const fault of options.faults ?? []) requireKnownStep(fault, bundle.manifest);
     live ??= await createLivePlugin({ ...options, fixture, config: configOf(), clock: options.clock ?? real }, bundle, {
       workshop,
       learn: (secret) => redactor.learn(secret),
@@ -194,7 +196,11 @@ export async function openHarness(options: HarnessOptions) {
     resume: () => plugin().gate.open(),
     isPaused: (): boolean => live?.gate.isClosed() ?? false,
     /** From now on; `times` of its occurrences. */
-    inject: (fault: string | Fault): void => plugin().inject(typeof fault === 'string' ? parseFault(fault) : fault),
+    inject(asked: string | Fault): void {
+      const fault = typeof asked === 'string' ? parseFault(asked) : asked;
+      requireKnownStep(fault, plugin().manifest());
+      plugin().inject(fault);
+    },
     /** Takes out what looks like a secret, and the secrets of the settings. */
     redact: (value: unknown): unknown => redactor.redact(value),
     clean,

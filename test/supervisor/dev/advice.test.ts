@@ -1,4 +1,5 @@
 import t from 'tap';
+import { parseFault } from '../../../supervisor/dev/faults/faults.ts';
 import { checkFixture } from '../../../supervisor/dev/fixture/read-fixture.ts';
 import { openWorkshop } from '../../../supervisor/dev/harness/workshop.ts';
 import { openTestHarness, pluginFolder } from '../../support/plugin-folder.ts';
@@ -11,6 +12,9 @@ const code = `{ services: { tool: {
     fetch: (url, { host }) => host.http.fetch({ url }),
     tell: (channel, { host }) => host.notify.send({ channel, title: 'a', text: 'b' }),
     die: () => process.exit(3),
+    file: () => process.getBuiltinModule('node:fs').readFileSync('/etc/hostname', 'utf8'),
+    web: () => fetch('https://api.example.com/'),
+    boom: () => { throw new Error('kaboom'); },
 } } }`;
 
 const rows: [method: string, payload: unknown, code: string, hint: string | RegExp][] = [
@@ -18,6 +22,9 @@ const rows: [method: string, payload: unknown, code: string, hint: string | RegE
   ['read', null, 'capability-denied', 'add { "read_buckets": ["places"] } to plugin.json at /kv'],
   ['fetch', 'https://api.example.com/', 'egress-blocked', 'add ["api.example.com:443"] to plugin.json at /egress'],
   ['tell', 'ops', 'not-found', /^add "ops" to "channels" in the fixture/],
+  ['file', null, 'internal', /^there are no files of the host in the cage: use host\.kv/],
+  ['web', null, 'internal', /^there is no network in the cage: use host\.http\.fetch/],
+  ['boom', null, 'internal', /^the plugin threw it; where, is in the log above/],
   ['die', null, 'plugin-crashed', /lattice dev, r starts it again/],
 ];
 for (const [method, payload, word, hint] of rows)
@@ -35,6 +42,12 @@ for (const [method, payload, word, hint] of rows)
     );
     t.notMatch(JSON.stringify(events.filter(({ kind }) => kind !== 'message')), /lattice plugins|have the operator consent|LATTICE_/);
   });
+
+t.test('given an error of the plugin’s own, when it is told to its author, then with its text', async (t) => {
+  const { harness } = await openTestHarness(t, workshop, { folder: pluginFolder(t, { code }) });
+  await harness.start();
+  await t.rejects(harness.call('tool', 'boom'), { code: 'internal', message: 'kaboom' });
+});
 
 t.test('given declared payloads, when a call does not keep to them, then it is refused here, and an odd result is noted', async (t) => {
   const methods = [{ name: 'say', effect: 'read', scopes: [], params: { type: ['string', 'null'] }, result: { type: 'string' } }];
@@ -55,3 +68,19 @@ t.test('given declared payloads, when a call does not keep to them, then it is r
   t.equal(await harness.call('tool', 'say', null), null);
   t.match(of('note').at(-1), { level: 'warn', text: 'the result of tool.say is not what plugin.json declares: it must be a string' });
 });
+
+for (const [step, hint] of [
+  ['nope', /^name initialize/],
+  ['tool.pot', 'did you mean tool.put?'],
+  ['kv.gte.answer', 'did you mean kv.get.answer?'],
+] as const)
+  t.test(`given a fault at ${step}, when the plugin is to run with it, then it is refused, because nothing would come of it`, async (t) => {
+    const folder = pluginFolder(t, { code });
+    const refused = { code: 'invalid-params', details: { rule: 'fault', hint } };
+    const { harness } = await openTestHarness(t, workshop, { folder, faults: [parseFault(`drop@${step}`)] });
+    await t.rejects(harness.start(), refused);
+
+    const { harness: other } = await openTestHarness(t, workshop, { folder, faults: [parseFault('delay:1@tool.put.answer')] });
+    await other.start();
+    t.throws(() => other.inject(`drop@${step}`), refused);
+  });
