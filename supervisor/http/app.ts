@@ -35,7 +35,7 @@ export type AppDeps = RouteDeps & ControlPlaneDeps;
 /** The whole control plane, as the service in its normal state offers it. */
 export const createApp = (deps: AppDeps): Koa<State> => createControlPlane(deps, createRoutes(deps));
 
-/** The control plane over these routes. `app.emit('stopping')` ends its event streams, and each connection with its next answer; `cutting` comes before what is left is cut. It emits `authenticated` with the connection of each request that has a valid token. */
+/** The control plane over these routes. `app.emit('stopping')` ends its event streams, and each connection with its next answer; `cutting` comes before what is left is cut. It emits `authenticated` with the connection of each request that has a valid token; `crowded` says that one without had to go. */
 export function createControlPlane(deps: ControlPlaneDeps, routes: readonly Route[]): Koa<State> {
   const app = new Koa<State>();
   const streams = createEventStreams(deps.clock);
@@ -47,6 +47,10 @@ export function createControlPlane(deps: ControlPlaneDeps, routes: readonly Rout
     streams.closeAll();
   });
   app.once('cutting', streams.cutAll);
+  // How often is for the log to bound, as with every error that repeats.
+  app.on('crowded', (address: string | undefined) =>
+    deps.log.error('http.crowded', { address: address ?? null, detail: 'all connections were taken: the oldest without a token went' }),
+  );
   // What Koa itself reports: a connection that broke while the answer was being written.
   app.on('error', (error: unknown) => deps.log.debug('http.broken', { message: error instanceof Error ? error.message : 'unknown' }));
 

@@ -7,7 +7,7 @@ const newcomersPart = 1 / 8;
  * Who goes when all places are taken. Anybody who reaches the port can open connections, so a new one is not refused for them: first goes the
  * oldest that never asked anything, then the oldest that asked without a valid token. One that had a token keeps its place, in use or not.
  */
-export function createConnections(most: number) {
+export function createConnections(most: number, onFull: (gone: Socket) => void) {
   const silent = new Set<Socket>(); // a Set keeps the order of insertion: the oldest stands first
   const strangers = new Set<Socket>();
   const trusted = new Set<Socket>();
@@ -15,7 +15,10 @@ export function createConnections(most: number) {
 
   function makeRoom(): void {
     const from = silent.size > newcomers || strangers.size === 0 ? silent : strangers;
-    for (const oldest of from) return leave(oldest.destroy());
+    for (const oldest of from) {
+      onFull(oldest);
+      return leave(oldest.destroy());
+    }
   }
 
   function leave(socket: Socket): void {

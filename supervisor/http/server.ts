@@ -23,7 +23,7 @@ export async function startServer(
   options: { host: string; port: number; clock: Clock; limits?: Partial<Limits> },
 ): Promise<Server> {
   const limits = { ...serverLimits, ...options.limits };
-  const connections = createConnections(limits.connections);
+  const connections = createConnections(limits.connections, (gone) => app.emit('crowded', gone.remoteAddress));
   const serve = app.callback();
   function answer(req: IncomingMessage, res: ServerResponse): void {
     connections.asked(req.socket);

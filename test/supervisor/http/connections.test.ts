@@ -50,6 +50,16 @@ for (const crowd of crowds) {
   });
 }
 
+t.test('given as many connections as there may be, when one more comes, then the log says that one had to go', async (t) => {
+  const service = await open(t);
+  const told = () => service.app.log.events.filter(({ event }) => event === 'http.crowded');
+  await service.silent(most);
+  t.same(told(), []);
+  await service.spoken(1);
+  t.match(told(), [{ level: 'error', fields: { address: '127.0.0.1' } }]);
+  t.equal(told().length, 1);
+});
+
 t.test('given connections that were answered without a token, when silent ones push, then those stay longer', async (t) => {
   const service = await open(t);
   const [probe] = await service.spoken(1);
