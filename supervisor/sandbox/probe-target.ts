@@ -1,5 +1,5 @@
 import { chmodSync, closeSync, constants, fstatSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
-import { lstat, readdir, rm } from 'node:fs/promises';
+import { lstat, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -23,13 +23,13 @@ export type ProbeTarget = Awaited<ReturnType<typeof openProbeTarget>>;
 type TargetDeps = { clock: Clock; where?: string };
 
 /** Where the target of a canary lies: as root with a uid of its own, it could not reach into a folder that is only the service's. */
-export const targetFolder = (uid: number | null): string => (uid === null ? tmpdir() : runtimeFolder);
+const targetFolder = (ownUids: boolean): string => (ownUids ? runtimeFolder : tmpdir());
 
 /**
  * What one canary tries to reach: a socket on loopback, and files that it could read and write if nothing held it. Only who knows what this
  * canary alone was told counts as reaching it. `uid`: the canary's own, null for the service's.
  */
-export async function openProbeTarget(uid: number | null, { clock, where = targetFolder(uid) }: TargetDeps) {
+export async function openProbeTarget(uid: number | null, { clock, where = targetFolder(uid !== null) }: TargetDeps) {
   if (where === runtimeFolder) await makeOwnFolder(where, 0o755);
   const listener = await openListener(clock);
   try {
@@ -108,13 +108,24 @@ function createFile(folder: string, forOthers: boolean) {
   };
 }
 
-/** Removes what probes of this user left that were killed. In a sticky folder, or one that is root's, nobody else can put anything in its place. */
-export async function removeStaleTargets(where: string, wallMs: number): Promise<void> {
-  const names = await readdir(where).catch(() => []);
-  for (const name of names.filter((each) => each.startsWith(prefix))) {
-    const folder = join(where, name);
-    const found = await lstat(folder).catch(() => null);
-    if (!found?.isDirectory() || found.uid !== process.getuid?.() || wallMs - found.mtimeMs <= staleMs) continue;
-    await rm(folder, { recursive: true, force: true }).catch(() => {}); // it harms nobody
+/** Removes what probes of this user left that were killed, where they lie now and where they lay before. */
+export async function removeStaleTargets(ownUids: boolean, wallMs: number, folders = [tmpdir(), targetFolder(ownUids)]): Promise<void> {
+  for (const where of new Set(folders)) {
+    if (!(await isSafe(where))) continue;
+    const names = await readdir(where).catch(() => []);
+    for (const name of names.filter((each) => each.startsWith(prefix))) await removeStale(join(where, name), wallMs);
   }
+}
+
+/** Where nobody else can put a link in the place of what is ours while it is being removed. */
+async function isSafe(where: string): Promise<boolean> {
+  const found = await stat(where).catch(() => null);
+  if (found === null || (found.uid !== 0 && found.uid !== process.getuid?.())) return false;
+  return (found.mode & 0o022) === 0 || (found.mode & 0o1000) !== 0;
+}
+
+async function removeStale(folder: string, wallMs: number): Promise<void> {
+  const found = await lstat(folder).catch(() => null);
+  if (!found?.isDirectory() || found.uid !== process.getuid?.() || wallMs - found.mtimeMs <= staleMs) return;
+  await rm(folder, { recursive: true, force: true }).catch(() => {}); // it harms nobody
 }

@@ -9,7 +9,7 @@ import { isDisableUsernsFailure } from './explain-failure.ts';
 import { planLaunch } from './launch.ts';
 import type { Level } from './levels.ts';
 import { judgeProbe, type ProbeReport } from './probe-report.ts';
-import { openProbeTarget, type ProbeTarget, removeStaleTargets, targetFolder } from './probe-target.ts';
+import { openProbeTarget, type ProbeTarget, removeStaleTargets } from './probe-target.ts';
 import { type CanaryAttempt, isRun, runCanary } from './run-canary.ts';
 import { spawnPlan } from './spawn-plan.ts';
 import type { Tools } from './tools.ts';
@@ -34,7 +34,7 @@ const roundsMost = 3;
 export async function probeSandbox(deps: ProbeDeps): Promise<ProbeReport> {
   const { clock, uids } = deps;
   const until = clock.monotonicMs() + deadlineMs;
-  await removeStaleTargets(targetFolder(uids === null ? null : 0), clock.wallMs());
+  await removeStaleTargets(uids !== null, clock.wallMs());
   for (let round = 1; ; round++) {
     const report = await probeOnce(deps);
     if (report.possible === report.available || round === roundsMost || clock.monotonicMs() >= until) return report;

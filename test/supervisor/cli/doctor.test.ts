@@ -29,6 +29,9 @@ t.test('given no service, when the doctor is asked, then it tries the sandbox it
   const { stdout, exitCode } = await runLattice(['doctor', '--json'], { environment: { LATTICE_DATA_DIR: testFolder(t) } });
   t.equal(exitCode, 0);
   const found = JSON.parse(stdout);
-  t.match(found, { running: false, sandbox: { level: /^(isolated|restricted|none)$/, minimum: 'isolated' } });
+  t.match(found, {
+    running: false,
+    sandbox: { level: /^(isolated|restricted|none)$/, minimum: 'isolated', probed: { times: 1, could_tell: true } },
+  });
   t.ok(found.sandbox.layers.length >= 6);
 });

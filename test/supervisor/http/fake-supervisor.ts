@@ -287,6 +287,7 @@ export const fakeDoctor: DoctorView = {
   sandbox: {
     level: 'restricted',
     minimum: 'auto',
+    probed: { times: 2, last_at: '2026-11-23T10:00:00.000Z', could_tell: false },
     layers: [
       { layer: 'namespaces', available: false, detail: 'bwrap is not installed', how_to_get: 'apt-get install bubblewrap' },
       { layer: 'node-permission', available: true, detail: 'held', how_to_get: '' },

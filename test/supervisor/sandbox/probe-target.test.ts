@@ -94,8 +94,12 @@ t.test('given what probes left, when the next one begins, then what is old and o
   make('other-old', 11);
   symlinkSync(join(where, 'victim'), join(where, 'lattice-probe-link'));
 
-  await removeStaleTargets(where, Date.now());
+  chmodSync(where, 0o777); // here somebody else could put a link in its place
+  await removeStaleTargets(false, Date.now(), [where]);
+  t.ok(existsSync(join(where, 'lattice-probe-old')));
 
+  chmodSync(where, 0o1777);
+  await removeStaleTargets(false, Date.now(), [where]);
   const left = ['lattice-probe-old', 'lattice-probe-new', 'other-old', 'lattice-probe-file', 'lattice-probe-link', 'victim/kept'];
   t.same(
     left.filter((name) => existsSync(join(where, name))),
