@@ -66,7 +66,7 @@ t.test('given --learn, when dev has run, then it proposes the smallest manifest 
   const written = JSON.parse(readFileSync(file, 'utf8'));
   t.same(written.capabilities, ['http:egress', 'kv:read']);
   t.same(written.kv, { read_buckets: ['places'] });
-  t.ok(written.resources.memory_mib >= 32 && written.resources.pids >= 16);
+  t.notOk('memory_mib' in (written.resources ?? {}), 'the default is enough');
   const fixture = join(folder, 'fixture.yaml');
   writeFileSync(fixture, 'http:\n  - url: https://api.example.com/*\nbuckets: { places: { home: Hamburg } }\n');
   const ran = await runVerb(['call', folder, 'tool.all', '--config', '{"api_key":"x"}'], environment);

@@ -41,9 +41,20 @@ t.test('given what was used, when a manifest is proposed, then it has that and n
 
 t.test('given a peak, when resources are proposed, then there is head-room, bounds hold, and what is unknown stays', async (t) => {
   const proposed = proposeResources({ memory_mib: 49, threads: 4, tmp_mib: 0, cpu_percent: 300 }, { cpu_percent: 20, pids: 64 });
-  t.same(proposed, { cpu_percent: 400, pids: 16, memory_mib: 80, tmp_mib: 1 });
+  t.same(proposed, { cpu_percent: 400, pids: 16 });
   t.same(proposeResources(nothing, { memory_mib: 256 }), { memory_mib: 256 });
 });
+
+t.test(
+  'given a peak within the defaults, when resources are proposed, then none are stated, so that a waiting child can be taken',
+  async (t) => {
+    const small = { memory_mib: 49, threads: 4, tmp_mib: 0, cpu_percent: 40 };
+    t.same(proposeResources(small, undefined), {});
+    t.same(proposeResources({ ...small, memory_mib: 200 }, undefined), { memory_mib: 304 });
+    const plain = text.replace(/, "resources": \{.*\}/, '');
+    t.notMatch(proposeManifest(plain, read(plain), { capabilities: new Set(), egress: [], readBuckets: [] }, small), 'resources');
+  },
+);
 
 const edits: [string, string, string, unknown, string][] = [
   ['the first member taken out', '{ "a": 1, "b": 2 }', 'a', undefined, '{ "b": 2 }'],
