@@ -7,10 +7,9 @@ import type { Runner } from './runner.ts';
 import { loadRunnerBundle } from './runner-bundle.ts';
 import { createSubprocessRunner } from './runner-subprocess.ts';
 import { type CgroupOffer, createCgroupLeaf, detectCgroup, prepareCgroup } from './sandbox/cgroup.ts';
-import { isAtLeast } from './sandbox/levels.ts';
 import { probeSandbox } from './sandbox/probe.ts';
 import type { ProbeReport } from './sandbox/probe-report.ts';
-import { createProbedLevels, type Probed, type ProbeReason } from './sandbox/probed-levels.ts';
+import { createProbedLevels, describeProbe, type Probed, type ProbeReason } from './sandbox/probed-levels.ts';
 import { createPipeMaker } from './sandbox/response-pipe.ts';
 import { describeOwnNode, findTools, type Tools } from './sandbox/tools.ts';
 import { createUidPool } from './sandbox/uids.ts';
@@ -43,23 +42,12 @@ export async function openSubprocessRunner(
   // The tools are looked up anew each time: what is missing may be installed, and a Node may be moved, while the service runs.
   const probe = async (again: ProbeReason | null): Promise<ProbeReport> => {
     const report = await probeSandbox({ tools: await findTools(ownNode), clock, uids, cgroup });
-    announce(report, again);
+    const { isEnough, fields } = describeProbe(report, config.sandbox, again);
+    log[isEnough ? 'info' : 'warn']('sandbox.probe', fields);
     return report;
   };
   const levels = await createProbedLevels(config.sandbox, probe, clock);
   const tools = (): Tools => levels.report().tools;
-
-  function announce({ available, possible, layers }: ProbeReport, again: ProbeReason | null): void {
-    const wanted = config.sandbox === 'auto' ? 'isolated' : config.sandbox;
-    const missing = layers.filter((row) => !row.available).map(({ layer, detail, howToGet }) => ({ layer, detail, howToGet }));
-    log[isAtLeast(available, wanted) ? 'info' : 'warn']('sandbox.probe', {
-      available,
-      minimum: config.sandbox,
-      ...(again === null ? {} : { again_after: again }),
-      ...(possible === available ? {} : { could_not_tell: true }),
-      ...(isAtLeast(available, wanted) ? {} : { missing }),
-    });
-  }
 
   return createSubprocessRunner({
     createLeaf: cgroup.offered ? (name, resources) => createCgroupLeaf(cgroup.folder, name, resources) : null,

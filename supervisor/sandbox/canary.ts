@@ -22,10 +22,14 @@ export const attempts = {
 export type Attempt = keyof typeof attempts;
 export type Outcomes = Record<Attempt, string>;
 
-/** Errors that a cage gives. Any other, such as no answer in time or no descriptor left on the host, proves nothing about it. */
+/**
+ * Errors that a cage, or the kernel below it, gives for good. Any other, such as no answer in time or no descriptor left on the host, may be
+ * somebody's doing at that moment and proves nothing about the cage.
+ */
 const refusals: ReadonlySet<string> = new Set([
   ...['ERR_ACCESS_DENIED', 'EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR', 'ENOSYS', 'ESRCH', 'not-tried'],
-  ...['EAFNOSUPPORT', 'EPROTONOSUPPORT', 'ENETUNREACH', 'ECONNREFUSED'],
+  ...['EAFNOSUPPORT', 'EPROTONOSUPPORT', 'EOPNOTSUPP', 'ENETUNREACH', 'ENETDOWN', 'EHOSTUNREACH', 'ECONNREFUSED'],
+  ...['EINVAL', 'ENODEV', 'ENXIO', 'ELOOP'],
 ]);
 export const isRefusal = (outcome: string): boolean => refusals.has(outcome);
 /** These stop a connection before a packet leaves: whether anybody would have answered does not matter. */

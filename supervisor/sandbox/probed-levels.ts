@@ -84,3 +84,17 @@ export async function createProbedLevels(
     },
   };
 }
+
+/** What the log says of a probe, and whether it found as much as is wanted. */
+export function describeProbe({ available, possible, layers }: ProbeReport, minimum: LevelRequest['minimum'], again: ProbeReason | null) {
+  const isEnough = isAtLeast(available, minimum === 'auto' ? 'isolated' : minimum);
+  const missing = layers.filter((row) => !row.available).map(({ layer, detail, howToGet }) => ({ layer, detail, howToGet }));
+  const fields = {
+    available,
+    minimum,
+    ...(again === null ? {} : { again_after: again }),
+    ...(possible === available ? {} : { could_not_tell: true }),
+    ...(isEnough ? {} : { missing }),
+  };
+  return { isEnough, fields };
+}

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { Level } from '../../../supervisor/sandbox/levels.ts';
 import type { ProbeReport } from '../../../supervisor/sandbox/probe-report.ts';
-import { createProbedLevels, type ProbeReason, reprobeMs } from '../../../supervisor/sandbox/probed-levels.ts';
+import { createProbedLevels, describeProbe, type ProbeReason, reprobeMs } from '../../../supervisor/sandbox/probed-levels.ts';
 import { describeOwnNode, findTools } from '../../../supervisor/sandbox/tools.ts';
 import { createFakeClock } from '../../support/fake-clock.ts';
 
@@ -129,3 +129,19 @@ t.test('given a probe that could not tell, when even its best would be too littl
   host.possible = 'restricted';
   await t.rejects(levels.choose('native', true), { code: 'sandbox-unavailable', details: { passing: undefined } });
 });
+
+t.test(
+  'given a probe, when the log tells of it, then it says why it was made again, what is missing, and what it could not tell',
+  async (t) => {
+    const { levels, host } = await open('isolated', 'auto');
+    t.same(describeProbe(levels.report(), 'auto', null), { isEnough: true, fields: { available: 'isolated', minimum: 'auto' } });
+
+    Object.assign(host, { available: 'restricted', possible: 'isolated' });
+    levels.suspect();
+    await t.rejects(levels.choose('node', false));
+    t.same(describeProbe(levels.report(), 'auto', 'a set-up that failed'), {
+      isEnough: false,
+      fields: { available: 'restricted', minimum: 'auto', again_after: 'a set-up that failed', could_not_tell: true, missing: [] },
+    });
+  },
+);
