@@ -5,7 +5,7 @@ import type { PublicState } from './runtime-states.ts';
 const crashes = `${restartPolicy.intensity} crashes within ${restartPolicy.periodMs / 60_000} minutes`;
 
 /** What is said of a plugin that is not started again by itself. */
-export const givenUp = (id: string): string => `given up after ${crashes}; try again: lattice plugins reset ${id}`;
+export const givenUp = (id: string, when = ''): string => `given up after ${crashes}${when}; try again: lattice plugins reset ${id}`;
 
 /** For a call that comes while nobody can answer it. */
 export function notArmed(id: string, state: PublicState, isGivenUp: boolean): HostError {

@@ -247,7 +247,7 @@ export function createRuntime(deps: RuntimeDeps) {
     /** Shown failed, and not started, because the breaker was open when the service stopped. */
     markBroken(): void {
       state = 'failed';
-      message = `${givenUp(id)}, before the service was restarted`;
+      message = givenUp(id, ', before the service was restarted');
     },
     invoke(service: string, method: string, payload: unknown, options: InvokeOptions): Promise<unknown> {
       if (state === 'ready' && current.run) {

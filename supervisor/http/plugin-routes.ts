@@ -133,7 +133,7 @@ export function createPluginRoutes({ supervisor }: PluginDeps): Route[] {
       method: 'POST',
       path: '/api/plugins/:id/reset',
       scope: 'plugin:admin',
-      doc: 'Forgets the crashes of a plugin that was given up, and starts it again if it is to be active.',
+      doc: 'Forgets the crashes of a plugin that was given up, starts it again if it is to be active, and waits until it is ready.',
       params: byId,
       query: nothing,
       body: emptyBody,

@@ -2,6 +2,7 @@ import { PassThrough, type Writable } from 'node:stream';
 import { createFramer } from '../../../protocol/framing.ts';
 import { hostMethods, isHostMethod } from '../../../protocol/host-methods.ts';
 import { classifyMessage, type MessageId } from '../../../protocol/message.ts';
+import { plainly, tellFirst } from '../../../protocol/plain-words.ts';
 import type { Clock } from '../../clock.ts';
 import type { Exit, Launch, Run, Runner } from '../../runner.ts';
 
@@ -50,8 +51,11 @@ export async function openSession(runner: Runner, launch: Launch, clock: Clock) 
       if (held.some(({ id }) => id === call.id)) faults.push(`duplicate-id: the id ${String(call.id)} is in flight twice`);
       hostCalls.push(call);
       if (isHostMethod(call.method)) {
-        const parsed = hostMethods[call.method].params.safeParse(call.params);
-        if (!parsed.success) faults.push(`invalid-params: ${call.method}: ${parsed.error.issues[0]?.message ?? 'refused'}`);
+        const parsed = hostMethods[call.method].params.safeParse(call.params, plainly);
+        if (!parsed.success) {
+          const { pointer, message: said } = tellFirst(parsed.error.issues);
+          faults.push(`invalid-params: ${call.method}: ${pointer}: ${said}`);
+        }
       }
       if (policy === 'hold') held.push(call);
       else answerHostCall(call);
