@@ -43,7 +43,7 @@ const smallRecord = <Value>(most: number, key: z.ZodString, value: z.ZodType<Val
     .meta({ type: 'object' })
     .pipe(z.record(key, value));
 
-export const kvLimits = { valueBytes: 256 * 1024, listMost: 1000 } as const;
+export const kvLimits = { valueCharacters: 256 * 1024, listMost: 1000 } as const;
 export const fetchLimits = { bodyBytes: 512 * 1024, answerBytes: 512 * 1024, timeoutMs: 30_000, redirects: 5, headers: 64 } as const;
 
 export const hostMethods = {
@@ -82,7 +82,7 @@ export const hostMethods = {
     effect: 'database',
     rate: 'effect',
     timeoutMs: 30_000,
-    params: z.strictObject({ key, value: z.string().max(kvLimits.valueBytes), if_revision: revision.optional() }),
+    params: z.strictObject({ key, value: z.string().max(kvLimits.valueCharacters), if_revision: revision.optional() }),
     result: z.strictObject({ revision }),
     auditFields: ['key', 'if_revision'],
     doc: 'Stores one entry. With `if_revision` it does so only if the entry still has that revision (0: there is none yet), else it answers `conflict` with the present one. A revision is never used twice within a namespace.',

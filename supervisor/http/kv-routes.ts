@@ -22,7 +22,7 @@ const key = z
   .max(256)
   .regex(/^[^/\\\p{Cc}]+$/u, 'no slash, backslash or control character');
 const byKey = z.strictObject({ bucket, key });
-const value = z.string().refine((text) => Buffer.byteLength(text) <= kvLimits.valueBytes, `must be at most ${kvLimits.valueBytes} bytes`);
+const value = z.string().max(kvLimits.valueCharacters); // as plugins may: what one has put can be put back
 
 /** Revision 0: there is no entry. */
 const tagsOf = (revision: number): readonly string[] => (revision === 0 ? [] : [revisionTag(revision)]);

@@ -38,6 +38,17 @@ t.test('given changes, when the audit is read, then each has a row with the toke
   t.notMatch(JSON.stringify(body), 'very-secret');
 });
 
+t.test(
+  'given a value as long as a plugin may store, when it is put back over HTTP, then it is taken; one character more is not',
+  async (t) => {
+    const app = await startApp(t);
+    const longest = 'ü'.repeat(262_144);
+    t.match(await app.ask('PUT', entry, { body: { value: longest } }), { status: 200 });
+    t.match(await app.ask('PUT', entry, { body: { value: `${longest}ü` } }), { status: 400 });
+    t.equal(((await app.ask('GET', entry)).body as { value: string }).value, longest);
+  },
+);
+
 t.test('given many keys, when they are listed in pages, then all come once', async (t) => {
   const app = await startApp(t);
   const odd = ['a b', 'ä', '%2f', '..', 'a?b#c'];
@@ -61,7 +72,7 @@ for (const [what, method, path, body] of [
   ['a bucket of a plugin of odd form', 'GET', '/api/kv/plugin:../colour', undefined],
   ['a key with a control character', 'GET', '/api/kv/default/a%0ab', undefined],
   ['a value that is no text', 'PUT', entry, { value: 7 }],
-  ['a value over its limit', 'PUT', entry, { value: 'ä'.repeat(131_073) }],
+  ['a value over its limit', 'PUT', entry, { value: 'ä'.repeat(262_145) }],
   ['a revision that is none', 'PUT', entry, { value: 'x', if_revision: -1 }],
   ['a limit beyond the most', 'GET', '/api/kv/default?limit=1001', undefined],
   ['a limit that is empty', 'GET', '/api/kv/default?limit=', undefined],
