@@ -57,13 +57,17 @@ export class CapabilityDenied extends HostError {
   }
 }
 
+export const resultNotJson = 'the result is not JSON';
+const jsonHint = 'a result is what JSON can say: no BigInt, no function, nothing that holds itself';
+
 /** What a plugin's own code threw: its caller hears of it without its text, and where that is. `said` is for the plugin's author alone. */
 export class PluginFault extends HostError {
   readonly said: string;
   constructor(pluginId: string, method: string, said: string) {
-    super('internal', `${method} of ${pluginId} threw an error`, {
+    const isResult = said === resultNotJson; // the runner found that: nothing was thrown, and nothing is in the log
+    super('internal', isResult ? `${method} of ${pluginId}: ${said}` : `${method} of ${pluginId} threw an error`, {
       rule: 'plugin-fault',
-      hint: `its log tells more: lattice plugins logs ${pluginId}`,
+      hint: isResult ? jsonHint : `its log tells more: lattice plugins logs ${pluginId}`,
     });
     this.said = said;
   }

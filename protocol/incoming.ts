@@ -1,5 +1,5 @@
 import { JSONRPCServer } from 'json-rpc-2.0';
-import { asHostError, HostError, toRpcError } from './errors.ts';
+import { asHostError, HostError, resultNotJson, toRpcError } from './errors.ts';
 import type { MessageId } from './message.ts';
 import { wireLimits } from './version.ts';
 
@@ -31,7 +31,7 @@ export function createIncoming({ handle, counters, send, uncounted, onExceeded }
   // All methods go through one door, so that a method nobody knows is decided and recorded like any other.
   server.applyMiddleware(async (_next, request, context) => {
     const result = await handle(request.method, request.params, context);
-    if (!isJson(result)) throw new HostError('internal', 'the result is not JSON');
+    if (!isJson(result)) throw new HostError('internal', resultNotJson);
     return { jsonrpc: '2.0', id: request.id ?? null, result: result ?? null };
   });
   server.mapErrorToJSONRPCErrorResponse = (id, error) => ({ jsonrpc: '2.0', id, error: toRpcError(error) });
@@ -71,7 +71,7 @@ export function createIncoming({ handle, counters, send, uncounted, onExceeded }
 
   const fail = (id: MessageId, thrown: unknown): object => ({ jsonrpc: '2.0', id, error: toRpcError(thrown) });
   const succeed = (id: MessageId, result: unknown): object =>
-    isJson(result) ? { jsonrpc: '2.0', id, result: result ?? null } : fail(id, new HostError('internal', 'the result is not JSON'));
+    isJson(result) ? { jsonrpc: '2.0', id, result: result ?? null } : fail(id, new HostError('internal', resultNotJson));
 
   const answerError = (id: MessageId, error: unknown) => send(fail(id, error));
 
@@ -83,7 +83,7 @@ export function createIncoming({ handle, counters, send, uncounted, onExceeded }
     try {
       if (response && send(response)) return;
     } catch {
-      return void answerError(id, new HostError('internal', 'the result is not JSON')); // a cycle, or a BigInt
+      return void answerError(id, new HostError('internal', resultNotJson)); // a cycle, or a BigInt
     }
     answerError(
       id,

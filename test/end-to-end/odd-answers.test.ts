@@ -21,7 +21,10 @@ const answers: Record<string, unknown> = {
   late: { status: 200, body: 'late' },
   huge: { status: 413, body: { code: 'payload-too-large' } },
   bigint: { status: 500, body: { code: 'internal' } },
-  cycle: { status: 500, body: { code: 'internal' } },
+  cycle: {
+    status: 500,
+    body: { code: 'internal', detail: /^odd\.cycle of \S+: the result is not JSON$/, hint: /nothing that holds itself/ },
+  },
   fn: { status: 500, body: { code: 'internal' } },
   nan: { status: 200, body: { n: null } },
   throwNull: { status: 500, body: { code: 'internal' } },

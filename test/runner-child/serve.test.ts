@@ -52,6 +52,7 @@ const greeter: Plugin = {
       coded: () => Promise.reject(Object.assign(new Error('no such thing'), { code: 'not-found' })),
       own: () => Promise.reject(new PluginError('quota-exceeded', 'ten at most', { most: 10 })),
       broken: () => Promise.reject(new TypeError('boom')),
+      inside: () => Promise.reject(new PluginError('internal', 'boom')),
       waits: (_payload, { signal }) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
     },
   },
@@ -70,6 +71,7 @@ for (const [method, code, reports] of [
   ['coded', 'not-found', 0],
   ['own', 'quota-exceeded', 0],
   ['broken', 'internal', 1],
+  ['inside', 'internal', 1],
   ['toString', 'method-not-found', 0],
   ['__proto__', 'method-not-found', 0],
 ] as const) {

@@ -1,10 +1,11 @@
-import { HostError, PluginFault } from '../../../protocol/errors.ts';
+import { HostError, PluginFault, resultNotJson } from '../../../protocol/errors.ts';
 import type { Manifest } from '../../../protocol/manifest-form.ts';
 import { findCageHint } from './cage-hints.ts';
 import { explainDenial } from './explain-denial.ts';
 import { asFailure } from './harness-events.ts';
 
 const lookAbove = 'its last lines are in the log above; in lattice dev, r starts it again';
+const ownHint = ({ said, details }: PluginFault): unknown => (said === resultNotJson ? details.hint : lookAtStack);
 const lookAtStack = 'the plugin threw it; where, is in the log above';
 const mostKept = 200;
 
@@ -26,7 +27,7 @@ export function createAdvice(manifest: () => Manifest) {
     /** For a call of the plugin that failed. */
     ofCall(error: HostError): HostError {
       if (error instanceof PluginFault)
-        return new HostError(error.code, error.said, { rule: error.details.rule, hint: findCageHint(error.said) ?? lookAtStack });
+        return new HostError(error.code, error.said, { rule: error.details.rule, hint: findCageHint(error.said) ?? ownHint(error) });
       const { hint } = error.details;
       if (typeof hint !== 'string') return error;
       const isForOperator = hint.includes('lattice plugins ') && (error.code === 'plugin-crashed' || error.code === 'unavailable');
